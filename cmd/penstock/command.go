@@ -95,6 +95,10 @@ func shownValue(flag, value string) string {
 		return value // its parameters are no secret
 	case flag == "to":
 		return conceal.Template(value)
+	case flag == "form", flag == "form-string":
+		return conceal.Field(value)
+	case flag == "json", flag == "data":
+		return conceal.Body(value)
 	case flag == "proxy":
 		return conceal.URL(value)
 	}

@@ -30,6 +30,8 @@ func TestEnvironmentSetsEveryFlag(t *testing.T) {
 		case value != "":
 		case f.Value.Type() == "bool":
 			value = "true"
+		case f.Value.Type() == "FIELD":
+			value = "a=b"
 		case f.Value.Type() == "D":
 			value = "77s"
 		default:

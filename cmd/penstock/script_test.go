@@ -89,6 +89,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"held":     held,
 	"release":  release,
 	"got":      got,
+	"sent":     sent,
 	"stored":   storedCount,
 	"arrives":  arrives,
 
@@ -226,17 +227,32 @@ func release(ts *testscript.TestScript, neg bool, args []string) {
 // got checks what the server has under a path: method, content type and bytes.
 func got(ts *testscript.TestScript, neg bool, args []string) {
 	usage(ts, !neg && len(args) == 4, "got METHOD TYPE PATH FILE")
+	content := gotAs(ts, args)
+	if want := ts.ReadFile(args[3]); content != want {
+		ts.Fatalf("%s has %d bytes %.50q, not the %d of %s", args[2], len(content), content,
+			len(want), args[3])
+	}
+}
+
+// sent is got with the content itself, in which \n is a newline.
+func sent(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) == 4, "sent METHOD TYPE PATH TEXT")
+	content := gotAs(ts, args)
+	if want := strings.ReplaceAll(args[3], `\n`, "\n"); content != want {
+		ts.Fatalf("%s is %q, want %q", args[2], content, want)
+	}
+}
+
+// gotAs returns what the server has by that name, which came by that method and as that type.
+func gotAs(ts *testscript.TestScript, args []string) string {
 	body, ok := of(ts).server.get(args[2])
 	if !ok {
 		ts.Fatalf("the server has no %s, but %q", args[2], of(ts).server.names())
 	}
 	if body.method != args[0] || body.kind != args[1] {
-		ts.Fatalf("%s came by %s as %s", args[2], body.method, body.kind)
+		ts.Fatalf("%s came by %s as %q", args[2], body.method, body.kind)
 	}
-	if want := ts.ReadFile(args[3]); string(body.content) != want {
-		ts.Fatalf("%s has %d bytes %.50q, not the %d of %s", args[2], len(body.content),
-			body.content, len(want), args[3])
-	}
+	return string(body.content)
 }
 
 func storedCount(ts *testscript.TestScript, neg bool, args []string) {

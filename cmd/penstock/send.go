@@ -100,7 +100,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	f.source.Paths, f.source.Stdin, f.source.OnLeftOut = paths, cmd.InOrStdin(), left.add
 	f.source.Known = f.keepsJournal()
 	f.source.Written = []string{f.results, f.report, f.reportHTML, f.metricsFile}
-	f.source.Read = f.access.files()
+	f.source.Read = append(f.access.files(), f.body.files()...)
 	if f.dryRun && f.verbose {
 		f.source.ShownURLs = math.MaxInt
 	}

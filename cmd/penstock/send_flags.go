@@ -24,6 +24,7 @@ type sendFlags struct {
 
 	to        string
 	access    access
+	body      bodyFlags
 	keyFormat string
 
 	job, journal string
@@ -68,9 +69,8 @@ func (f *sendFlags) groups() (groups []group) {
 		"method of the requests (default PUT where the URL's path has a variable, else POST)")
 	f.access.credentials(to)
 	to.Var(newValue(&f.run.ContentType, "TYPE", readContentType), "content-type",
-		"type of all bodies (default by the file's extension)")
-	to.Var(severalValues(&f.run.Form, "FIELD", readForm), "form",
-		"field of a form that holds the file; else the file is the body")
+		"type of all bodies (default by the file's extension, or what the body is)")
+	f.body.register(to)
 
 	to.Var(severalValues(&f.run.FollowTo, "HOST", readFollowTo), "follow-to",
 		"follow redirects (307 and 308) to HOST with the file, but without credentials, cookies and "+

@@ -46,6 +46,8 @@ func (f *sendFlags) check(paths []string) error {
 	case f.noJournal && f.results == "" && !f.run.Captures.IsEmpty():
 		why = "--capture keeps values in results and journal: give --results FILE, or leave out " +
 			"--no-journal"
+	case len(f.body.given()) > 1:
+		why = strings.Join(f.body.given(), " and ") + " say what the bodies are: use one of them"
 	case f.quiet && f.verbose:
 		why = "--quiet and --verbose: leave out one of them"
 	}
@@ -82,9 +84,9 @@ func (f *sendFlags) complete() (err error) {
 	if o.Header, err = f.access.header(); err != nil {
 		return err
 	}
-	if o.Form != "" && cmp.Or(o.ContentType, o.Header.Get("Content-Type")) != "" {
-		return errors.New("--form and a content type: a form's type is multipart/form-data; " +
-			"leave out one of them")
+	contentType := cmp.Or(o.Header.Get("Content-Type"), o.ContentType)
+	if f.source.Body, err = f.body.template(contentType); err != nil {
+		return err
 	}
 	if key := o.Idempotency.Header; key != "" {
 		if err := source.CheckHeader(key, ""); err != nil {

@@ -49,7 +49,7 @@ func (f *sendFlags) remarks(hints bool) (remarks []string) {
 		remarks = append(remarks,
 			human.Join("; ", "0 files in "+where, status.LeftOut(o.Found.LeftOut)))
 	}
-	nameless := f.source.Manifest == "" && o.Form == "" && !isLab(f.to) &&
+	nameless := f.source.Manifest == "" && f.source.Body == nil && !isLab(f.to) &&
 		!strings.Contains(f.to, "{")
 	if hints && nameless && (o.Found.Items > 1 || o.Found.Partial) {
 		remarks = append(remarks, "no request says which file it holds: "+

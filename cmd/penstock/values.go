@@ -129,20 +129,6 @@ func alternatives(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// readForm reads the name of a form's one field. Other tools take a form's other fields by the same
-// flag.
-func readForm(before, s string) (string, error) {
-	switch {
-	case strings.Contains(s, "="):
-		return "", errors.New("want the name of the field that holds the file; " +
-			"other fields of a form are not supported yet")
-	case before != "":
-		return "", fmt.Errorf("it is given twice, and before as %q: "+
-			"a form has one field, which holds the file", before)
-	}
-	return s, source.CheckNoVariable(s)
-}
-
 func readCapture(before rules.Captures, s string) (rules.Captures, error) {
 	err := before.Add(s)
 	return before, err

@@ -6,15 +6,13 @@ package body
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
 	"net/http"
-	"sync"
 	"syscall"
 
-	"github.com/penstock/penstock/internal/digest"
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/form"
 	"github.com/penstock/penstock/internal/item"
@@ -22,19 +20,35 @@ import (
 
 // A Body is the body of an item's requests, which are sent one after another.
 type Body struct {
-	item   *item.Item
-	form   string // the field's name; if empty, the content is sent as it is
-	digest bool
-	seen   fs.FileInfo // what the content was when it was last looked at
-	sum    []byte      // its SHA-256, where that is sent along
-	last   *lateBody   // of the last attempt
+	item     *item.Item
+	options  Options
+	composed *compose.Content // if nil, the item's content is sent as it is
+	boundary form.Boundary
+	seen     fs.FileInfo   // what the content was when it was last looked at
+	sums     sums          // of that
+	body     *compose.Body // of that; nil if it is not made yet
+	last     *lateBody     // of the last attempt
 }
 
-// New returns the body of an item's requests. The item's Fingerprint follows its content. If form
-// is not empty, it is the name of a form's field, and the content is that. With a digest each
-// request has a Content-Digest.
-func New(it *item.Item, form string, digest bool) *Body {
-	return &Body{item: it, form: form, digest: digest}
+// Options say what is to be known of a content.
+type Options struct {
+	// ContentDigest has each request sent with a Content-Digest.
+	ContentDigest bool
+
+	// Vars are the variables that a request is made with. Digests among them are computed.
+	Vars []string
+
+	// UUID is the value of {uuid}.
+	UUID string
+}
+
+// New returns the body of an item's requests. The item's Fingerprint follows its content.
+func New(it *item.Item, o Options) *Body {
+	b := &Body{item: it, options: o}
+	if c, ok := it.Content.(*compose.Content); ok {
+		b.composed, b.boundary = c, c.Boundary(it)
+	}
+	return b
 }
 
 // A Look is what was found out about a content.
@@ -54,11 +68,10 @@ func (b *Body) Look(ctx context.Context) (Look, error) {
 				return "", item.ReadError(err)
 			}
 			b.meet(info)
-			if !b.digest {
-				return "", nil
+			field, err := b.digests(ctx)
+			if err == nil {
+				_, err = b.opener()
 			}
-			open := func() (io.ReadCloser, error) { return b.item.Open(ctx) }
-			field, err := b.contentDigest(ctx, open)
 			if !errors.Is(err, item.ErrChanged) {
 				return field, err
 			}
@@ -68,13 +81,13 @@ func (b *Body) Look(ctx context.Context) (Look, error) {
 }
 
 func (b *Body) looking(look func() (digest string, err error)) (Look, error) {
-	was, sum := b.item.Fingerprint, b.sum
+	was, sum := b.item.Fingerprint, b.sums.sha256
 	field, err := look()
 	l := Look{Changed: !b.item.Equal(was), Digest: field}
-	if sum != nil && b.sum != nil {
-		l.Changed = !bytes.Equal(sum, b.sum)
+	if sum != nil && b.sums.sha256 != nil {
+		l.Changed = !bytes.Equal(sum, b.sums.sha256) || b.item.Rest != was.Rest
 	} else {
-		l.Alike = l.Changed && b.item.Size == was.Size
+		l.Alike = l.Changed && b.item.Size == was.Size && b.item.Rest == was.Rest
 	}
 	return l, err
 }
@@ -84,70 +97,36 @@ const maxLooks = 3
 
 // meet records what the content is now.
 func (b *Body) meet(info fs.FileInfo) {
-	if b.seen == nil || b.item.Changed(info) || filebody.Replaced(b.seen, info) {
-		b.sum = nil
+	if b.seen == nil || b.item.Changed(info) || item.Replaced(b.seen, info) {
+		b.sums = sums{}
 	}
 	b.item.Fingerprint = item.FingerprintOf(info)
-	b.seen = info
+	b.seen, b.body = info, nil
 }
-
-// SHA256 returns the content's SHA-256; nil if that is not sent along or not known.
-func (b *Body) SHA256() []byte {
-	if b == nil {
-		return nil
-	}
-	return b.sum
-}
-
-// contentDigest reads the content, records its SHA-256 and returns the Content-Digest of the
-// request's body (RFC 9530), which for a form is another.
-func (b *Body) contentDigest(
-	ctx context.Context, open func() (io.ReadCloser, error),
-) (string, error) {
-	content, err := digest.SHA256(ctx, open)
-	if err != nil {
-		return "", err
-	}
-	sum := content
-	if b.form != "" {
-		sum, err = digest.SHA256(ctx, func() (io.ReadCloser, error) { return b.wrapped(open()) })
-		if err != nil {
-			return "", err
-		}
-	}
-	b.sum = content[:]
-	return digest.Field(sum), nil
-}
-
-// wrapped makes a form of the content if it is sent in one.
-func (b *Body) wrapped(content io.ReadCloser, err error) (io.ReadCloser, error) {
-	if err != nil || b.form == "" {
-		return content, err
-	}
-	return b.newForm().Body(content), nil
-}
-
-// newForm returns the form around the item's content. All bodies of an item have the same for as
-// long as the process lives.
-func (b *Body) newForm() form.Form {
-	it := b.item
-	return form.New(boundaryKey()+it.Method+" "+it.URL+" "+it.Path, b.form, it.Path, nil)
-}
-
-// boundaryKey is what nobody else knows of a boundary.
-var boundaryKey = sync.OnceValue(rand.Text)
 
 // Attach makes b the body of a request, and returns its media type.
 func (b *Body) Attach(req *http.Request) (contentType string) {
 	req.Body = b.newBody()
 	req.GetBody = func() (io.ReadCloser, error) { return b.newBody(), nil }
-	req.ContentLength = b.item.Size
-	if b.form == "" {
-		return form.ContentType(b.item.Path)
+	req.ContentLength = b.length()
+	switch c := b.item.Content.(type) {
+	case *compose.Content:
+		return c.ContentType(b.boundary)
+	case *compose.Text:
+		return c.Type
 	}
-	f := b.newForm()
-	req.ContentLength = f.Length(b.item.Size)
-	return f.ContentType // it must win over a Content-Type in the item's Header
+	return form.ContentType(b.item.Path)
+}
+
+// IsForm reports whether the body is a form. Its media type must win over one in the item's Header.
+func (b *Body) IsForm() bool { return b.boundary != "" }
+
+// length returns how long the body is, as far as that is known.
+func (b *Body) length() int64 {
+	if b.body != nil {
+		return b.body.Length()
+	}
+	return b.item.Size
 }
 
 // newBody returns the body of the next attempt, or of its next redirect.
@@ -169,29 +148,29 @@ func (b *Body) Open(req *http.Request) (*http.Request, Look, error) {
 		return nil, look, &ReadError{Err: err}
 	}
 	out := req.WithContext(ctx)
-	if out.ContentLength = b.item.Size; b.form != "" {
-		out.ContentLength = b.newForm().Length(b.item.Size)
-	}
-	if out.ContentLength == 0 { // no other body has that length for net/http
-		out.Body = body
+	if out.ContentLength = b.length(); out.ContentLength == 0 {
+		out.Body = body // no other body has that length for net/http
 		out.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
 		return out, look, nil
 	}
-	b.last.content, _ = b.wrapped(body, nil)
-	small, inMemory := b.last.content.(*filebody.Small)
+	b.last.content = body
+	memory, inMemory := body.(interface{ InMemory() io.ReadCloser })
 	if inMemory && req.Body == io.ReadCloser(b.last) {
-		out.Body = small.InMemory()
+		out.Body = memory.InMemory()
 	}
 	if out.GetBody = nil; req.GetBody == nil { // net/http must not send it once more by itself
 		return out, look, nil
 	}
-	seen := b.seen
+	open, err := b.opener()
+	if err != nil {
+		return nil, look, &ReadError{Err: err}
+	}
 	out.GetBody = func() (io.ReadCloser, error) {
 		again, err := req.GetBody()
 		if err != nil {
 			return nil, err
 		}
-		if b.last.content, err = b.wrapped(b.reopen(ctx, seen)); err != nil {
+		if b.last.content, err = open(ctx); err != nil {
 			return nil, attemptError(err)
 		}
 		return again, nil
@@ -199,41 +178,70 @@ func (b *Body) Open(req *http.Request) (*http.Request, Look, error) {
 	return out, look, nil
 }
 
-// open opens the content and records what that is now. If its digest is sent along and not known
-// yet, it returns the Content-Digest. A content that changes meanwhile is opened again.
+// open opens the body and records what its content is now. If its digest is sent along and not
+// known yet, it returns the Content-Digest. A content that changes meanwhile is opened again.
 func (b *Body) open(ctx context.Context) (body io.ReadCloser, field string, err error) {
 	for range maxLooks {
-		var info fs.FileInfo
-		body, info, err = b.item.Content.Open(ctx, b.seen)
-		if errors.Is(err, item.ErrChanged) {
-			b.seen = nil
-			continue
+		body, field, err = b.openOnce(ctx)
+		if err == nil || !errors.Is(err, item.ErrChanged) {
+			return body, field, item.ReadError(err)
 		}
-		if err != nil {
-			return nil, "", item.ReadError(err)
-		}
-		b.meet(info)
-		if !b.digest || b.sum != nil {
-			return body, "", nil
-		}
-		again := func() (io.ReadCloser, error) { return b.reopen(ctx, info) }
-		field, err = b.contentDigest(ctx, again)
-		if err == nil {
-			return body, field, nil
-		}
-		body.Close()
-		if !errors.Is(err, item.ErrChanged) {
-			return nil, "", err
-		}
+		b.seen = nil
 	}
 	return nil, "", errChanging
 }
 
-// reopen opens the content once more. If that is no longer what it was when it was seen, it fails
+func (b *Body) openOnce(ctx context.Context) (body io.ReadCloser, field string, err error) {
+	info := b.seen
+	switch {
+	case b.composed == nil:
+		body, info, err = b.item.Content.Open(ctx, b.seen)
+	case info == nil:
+		info, err = b.composed.Stat()
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	b.meet(info)
+	if !b.known() {
+		field, err = b.digests(ctx)
+	}
+	if b.composed == nil {
+		if err != nil {
+			body.Close()
+		}
+		return body, field, err
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	open, err := b.opener()
+	if err == nil {
+		body, err = open(ctx)
+	}
+	return body, field, err
+}
+
+// opener returns what opens the body with the content as it was seen. If that has changed, it fails
 // with [item.ErrChanged].
-func (b *Body) reopen(ctx context.Context, seen fs.FileInfo) (io.ReadCloser, error) {
+func (b *Body) opener() (open func(context.Context) (io.ReadCloser, error), err error) {
+	if b.composed == nil {
+		seen := b.seen
+		return func(ctx context.Context) (io.ReadCloser, error) {
+			return b.openContent(ctx, seen)
+		}, nil
+	}
+	if b.body == nil {
+		b.body, err = b.composed.Body(b.seen, b.Value, b.boundary)
+	}
+	return b.body.Open, err
+}
+
+// openContent opens the content once more. If it is not what was seen, it fails with
+// [item.ErrChanged].
+func (b *Body) openContent(ctx context.Context, seen fs.FileInfo) (io.ReadCloser, error) {
 	body, info, err := b.item.Content.Open(ctx, seen)
-	if err == nil && (item.FingerprintOf(seen).Changed(info) || filebody.Replaced(seen, info)) {
+	if err == nil && (item.FingerprintOf(seen).Changed(info) || item.Replaced(seen, info)) {
 		body.Close()
 		err = item.ErrChanged
 	}
@@ -248,7 +256,7 @@ func (b *Body) ChangedInPlace() bool {
 		return false
 	}
 	info, err := b.item.Content.Stat()
-	return err == nil && !filebody.Replaced(b.seen, info) && b.item.Changed(info)
+	return err == nil && !item.Replaced(b.seen, info) && b.item.Changed(info)
 }
 
 // A lateBody is the body of one attempt. Its content is opened when the attempt's turn has come.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
@@ -44,7 +45,14 @@ func writeOld(t *testing.T, name string, content []byte) {
 // attached returns a body that was looked at, and a request that has it.
 func attached(t *testing.T, it *item.Item, form string, withDigest bool) (*Body, *http.Request) {
 	t.Helper()
-	b := New(it, form, withDigest)
+	if form != "" {
+		composed := new(compose.Template)
+		test.OK(t, composed.AddField(form))
+		content, err := composed.Content(it, "")
+		test.OK(t, err)
+		it.Content = content
+	}
+	b := New(it, Options{ContentDigest: withDigest})
 	look, err := b.Look(t.Context())
 	if err != nil || (look.Digest != "") != withDigest || look.Changed {
 		t.Fatalf("%+v, %v", look, err)
@@ -252,7 +260,7 @@ func TestChangedWhileHashed(t *testing.T) {
 				t.Run(name, func(t *testing.T) {
 					it := newItem(t, size)
 					b, req := attached(t, it, form, true)
-					b.sum = nil // as after a change since
+					b.sums = sums{} // as after a change since
 					req = req.WithContext(&touching{t.Context(), it.Path, times})
 					out, look, err := b.Open(req)
 					if times < 0 && (size == largeSize || form != "") { // else it is in memory

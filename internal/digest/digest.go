@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"hash"
 	"io"
 	"net/http"
 	"sync"
@@ -32,7 +31,7 @@ func SHA256(
 // Hash reads what open gives to its end, and closes it. It fails with ctx's cause, or with what
 // opening, reading or closing fails with: the body of an item says at its closing that the content
 // has changed.
-func Hash(ctx context.Context, h hash.Hash, open func() (io.ReadCloser, error)) error {
+func Hash(ctx context.Context, h io.Writer, open func() (io.ReadCloser, error)) error {
 	body, err := open()
 	if err != nil {
 		return item.ReadError(err)
@@ -44,13 +43,13 @@ func Hash(ctx context.Context, h hash.Hash, open func() (io.ReadCloser, error)) 
 }
 
 // Read hashes what is read to its end, and returns its length. It is io.Copy, except that ctx can
-// end it and that nothing is allocated.
-func Read(ctx context.Context, h hash.Hash, r io.Reader) (length int64, err error) {
+// end it and that nothing is allocated. Hashes do not fail.
+func Read(ctx context.Context, h io.Writer, r io.Reader) (length int64, err error) {
 	buf := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buf)
 	for ctx.Err() == nil {
 		n, err := r.Read(buf[:])
-		h.Write(buf[:n])
+		_, _ = h.Write(buf[:n])
 		length += int64(n)
 		if err == io.EOF {
 			return length, nil

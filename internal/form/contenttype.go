@@ -5,14 +5,17 @@ import (
 	"strings"
 )
 
+// UnknownType is the media type of what has no better one.
+const UnknownType = "application/octet-stream"
+
 // ContentType returns the media type for a file's name by its extension, from a table of our own so
-// that it is the same on every system; application/octet-stream for all others. Text has no
+// that it is the same on every system; [UnknownType] for all others. Text has no
 // charset: the file's is not known.
 func ContentType(name string) string {
 	if t, ok := contentTypes[strings.ToLower(strings.TrimPrefix(filepath.Ext(name), "."))]; ok {
 		return t
 	}
-	return "application/octet-stream"
+	return UnknownType
 }
 
 // Names as IANA registers them, where it does.

@@ -27,12 +27,16 @@ type Item struct {
 	// Fields are those of its line that templates may ask for; shared like Header.
 	Fields template.Fields
 
+	// Hash is that of the line of a manifest that names no file. If empty, the item is a file, or
+	// one is named for people.
+	Hash string
+
 	Fingerprint         // what the content was when the item was made
 	Content     Content // what is sent
 }
 
-// A Fingerprint is the size and the time of last change of a content.
-type Fingerprint = filebody.Fingerprint
+// NoFile reports whether the item comes from a line that names no file.
+func (it *Item) NoFile() bool { return it.Hash != "" }
 
 // Content is what an item's requests carry, such as a file. It may change until they are sent.
 type Content interface {
@@ -78,6 +82,3 @@ func ReadError(err error) error {
 	}
 	return err
 }
-
-// FingerprintOf returns the fingerprint of a content.
-func FingerprintOf(info fs.FileInfo) Fingerprint { return filebody.FingerprintOf(info) }

@@ -15,10 +15,13 @@ import (
 // has them; the others are [template.Later].
 //
 // {ext} is without its dot; {stem} and {ext} split at the last dot that is not the first character,
-// so .bashrc has no {ext}.
+// so .bashrc has no {ext}. An item without a file has none of these, nor {path} and {dir}.
 func (it *Item) Value(name string) (v template.Value, ok bool) {
 	if v, ok := it.Fields[name]; ok {
 		return v, true
+	}
+	if it.NoFile() && (!template.Volatile(name) || name == "mtime") {
+		return template.Value{Text: it.Key}, name == "key" && it.Key != ""
 	}
 	switch name {
 	case template.PathVar:

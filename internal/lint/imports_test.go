@@ -179,10 +179,12 @@ func TestImports(t *testing.T) {
 			module + "/internal/statedir", module + "/internal/turns", "modernc.org/sqlite"},
 		why: "it keeps what it is given, and sends nothing",
 	}, {
-		name: "body, digest",
-		of:   []string{module + "/internal/body", module + "/internal/digest"},
-		may:  []string{filebody, form, item, module + "/internal/digest", fields},
-		why:  "they open what is sent for any engine",
+		name: "body, compose, digest",
+		of: []string{module + "/internal/body", module + "/internal/compose",
+			module + "/internal/digest"},
+		may: []string{filebody, form, sequence, item, module + "/internal/digest", fields,
+			module + "/internal/compose", module + "/internal/template", human},
+		why: "they open what is sent for any engine",
 	}, {
 		name: "spool",
 		of:   []string{module + "/internal/spool"},
@@ -198,7 +200,7 @@ func TestImports(t *testing.T) {
 		of:   []string{module + "/internal/source"},
 		may: []string{
 			filebody, human, item, lines, nethttp, module + "/internal/results", conceal, secret,
-			template, "github.com/bmatcuk/doublestar/v4",
+			template, module + "/internal/compose", "github.com/bmatcuk/doublestar/v4",
 			"github.com/go-json-experiment/json/jsontext",
 		},
 		why: "they say what is to be sent, and not how",

@@ -168,9 +168,10 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	case delivered && row.Same, row.Size != it.Size:
 		return d
 	}
-	// It may only have been touched, or moved. Of a line with headers, these may have changed.
+	// It may only have been touched, or moved. Of a line with headers, or of a request with more
+	// than a file, the rest may have changed.
 	if !row.Same && rules.Digest && rules.Again.IsZero() &&
-		(headerOf(it) == nil || row.Mark == FingerprintOf(it).Mark) {
+		(headerOf(it) == nil && it.Rest == 0 || row.Mark == FingerprintOf(it).Mark) {
 		d.Sent, d.Arrived = row.Digest, delivered && row.Digest != nil
 		if d.Arrived {
 			d.Receipt = row.Receipt()

@@ -18,7 +18,8 @@ import (
 
 // An Identity is equal for two items that are the same piece of work, in this run or another: it is
 // made of the method, the URL, and where that does not say which file it is for, of the manifest's
-// key or else the file's path and the line's headers. The content is no part of it.
+// key or else the file's path and the line's headers, or of the line where that names no file. The
+// content is no part of it.
 //
 // Credentials do not count: with a new password, token or signed URL the work goes on with the same
 // items. Nor can guesses of them be tested against a key, which is a hash of this and is shown.
@@ -40,6 +41,9 @@ func IdentityOf(it item.Item) Identity {
 		if it.Key != "" {
 			b = append(b, 'k')
 			b = appendField(b, it.Key)
+		} else if it.NoFile() {
+			b = append(b, 'l')
+			b = appendField(b, it.Hash)
 		} else {
 			b = append(b, 'p')
 			b = appendField(b, absolute(it.Path))
@@ -91,19 +95,29 @@ func isLeftOut(name string, values []string) bool {
 // dateHeaders say when a request is sent, as signature schemes do.
 var dateHeaders = []string{"Date", "X-Amz-Date", "X-Goog-Date", "X-Ms-Date"}
 
-// FingerprintOf is equal to the one on record if an item's file, and what its line says of it, are
-// what was sent. Files of equal size and date, as archives have them, differ by where they are; one
-// that has a key of its own may be anywhere.
+// UUID returns a UUID of version 8 for the item, the same in each run.
+func (i Identity) UUID() string {
+	return uuid8(sha256.Sum256(append(i[:], "uuid"...)))
+}
+
+// FingerprintOf is equal to the one on record if an item's file, what its line says of it, and what
+// else its request has, are what was sent. Files of equal size and date, as archives have them,
+// differ by where they are; one that has a key of its own may be anywhere.
 func FingerprintOf(it item.Item) journal.Fingerprint {
 	f := journal.Fingerprint{Size: it.Size, ModTime: it.ModTime}
-	if it.Key == "" {
-		place := []byte(absolute(it.Path))
-		if header := headerOf(it); header != nil {
-			place = append(append(place, 0), header...) // no path has this byte
-		}
-		sum := sha256.Sum256(place)
-		f.Mark = binary.BigEndian.Uint64(sum[:])
+	if it.Key != "" || it.NoFile() {
+		f.Mark = it.Rest
+		return f
 	}
+	place := []byte(absolute(it.Path))
+	if header := headerOf(it); header != nil {
+		place = append(append(place, 0), header...) // no path has this byte
+	}
+	if it.Rest != 0 {
+		place = binary.BigEndian.AppendUint64(append(place, 0, 0), it.Rest)
+	}
+	sum := sha256.Sum256(place)
+	f.Mark = binary.BigEndian.Uint64(sum[:])
 	return f
 }
 

@@ -58,6 +58,9 @@ func (k Idempotency) Key(it item.Item, id Identity, past Past, digest []byte) st
 	if !past.KeyEpoch.IsZero() {
 		id = sha256.Sum256(binary.AppendVarint(id[:], past.KeyEpoch.UnixMilli()))
 	}
+	if it.Rest != 0 {
+		id = sha256.Sum256(binary.BigEndian.AppendUint64(id[:], it.Rest))
+	}
 	return makeKey(id, it.Size, it.ModTime, digest)
 }
 
@@ -81,7 +84,11 @@ func makeKey(id Identity, size int64, modTime time.Time, digest []byte) string {
 		b = binary.BigEndian.AppendUint64(b, uint64(modTime.Unix()))
 		b = binary.BigEndian.AppendUint32(b, uint32(modTime.Nanosecond()))
 	}
-	u := sha256.Sum256(b)
+	return uuid8(sha256.Sum256(b))
+}
+
+// uuid8 makes a UUID of version 8 of a hash.
+func uuid8(u [sha256.Size]byte) string {
 	u[6] = u[6]&0x0f | 8<<4 // version, RFC 9562
 	u[8] = u[8]&0x3f | 2<<6 // variant
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:16])

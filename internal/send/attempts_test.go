@@ -201,10 +201,11 @@ func TestStreamThatIsResetInDoubt(t *testing.T) {
 				config = w.https("h2")
 				name := filepath.Join(t.TempDir(), "file")
 				writeFile(t, name, strings.Repeat("x", size))
-				w.Form, w.Attempts = c.form, 3
+				w.Attempts = 3
 				w.NoOverwrite = c.method == "PUT" && c.unknown > 0
 				w.from("https://h.example/{path}",
-					source.Options{Paths: []string{name}, Method: c.method})
+					source.Options{Paths: []string{name}, Method: c.method,
+						Body: formOf(t, c.form != "")})
 				w.ended(w.run(), exit.Items, 0, 1-c.unknown, c.unknown, 0, 0)
 				if n := requests.Load(); n != c.requests {
 					t.Errorf("%s, %d bytes, form %q: %d requests, want %d", c.method, size,

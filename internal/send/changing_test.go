@@ -109,12 +109,10 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 					test.OK(w, os.Chtimes(name, w.begin, w.begin))
 				}
 				w.from("http://127.0.0.1/{path}",
-					source.Options{Paths: []string{dir}, Method: c.method})
+					source.Options{Paths: []string{dir}, Method: c.method,
+						Body: formOf(t, c.form)})
 				w.Limits.Rate = 6
 				w.Digest = c.digest
-				if c.form {
-					w.Form = "f"
-				}
 				if c.key {
 					w.Idempotency = keys
 				}
@@ -144,7 +142,8 @@ func TestOpenedWhenItsTurnComes(t *testing.T) {
 				// the change, and no others.
 				early := int(2*6) + 1
 				w.from("http://127.0.0.1/{path}",
-					source.Options{Paths: []string{dir}, Method: c.method})
+					source.Options{Paths: []string{dir}, Method: c.method,
+						Body: formOf(t, c.form)})
 				s = w.journaled()
 				if n := s.Items.Delivered; n < 10 || n > int64(early) ||
 					n+s.Items.Skipped != files {
@@ -203,10 +202,8 @@ func TestChangedWhileSent(t *testing.T) {
 				test.OK(t, errors.Join(write(name, bytes.Repeat([]byte("a"), 8<<20)),
 					os.Chtimes(name, w.begin, w.begin)))
 				w.from("http://127.0.0.1/x/{path}",
-					source.Options{Paths: []string{name}, Method: c.method})
-				if c.form {
-					w.Form = "f"
-				}
+					source.Options{Paths: []string{name}, Method: c.method,
+						Body: formOf(t, c.form)})
 				s := w.run()
 				status := exit.Delivered
 				if c.unknown > 0 {
@@ -250,7 +247,7 @@ func grow(name string, _ []byte) error {
 // A large file is opened when its connection is there. That it was replaced since its turn came
 // costs an attempt, and a POST none that may have been accepted: nothing of it was sent.
 func TestReplacedWhileConnecting(t *testing.T) {
-	for _, form := range []string{"", "f"} {
+	for _, form := range []bool{false, true} {
 		for _, gone := range []bool{false, true} {
 			var name string
 			var bodies []string
@@ -262,8 +259,8 @@ func TestReplacedWhileConnecting(t *testing.T) {
 			}, func(w *world) {
 				name = filepath.Join(w.TempDir(), "f")
 				test.OK(t, write(name, bytes.Repeat([]byte("a"), 50<<10)))
-				w.from("http://127.0.0.1/x", source.Options{Paths: []string{name}})
-				w.Form = form
+				w.from("http://127.0.0.1/x", source.Options{Paths: []string{name},
+					Body: formOf(t, form)})
 				var once sync.Once
 				w.Network.Dial = func(ctx context.Context, network, address string) (net.Conn,
 					error) {
@@ -313,7 +310,7 @@ func TestFormIsSentAgain(t *testing.T) {
 		arrived[string(body)]++
 		w.WriteHeader(http.StatusCreated)
 	}, func(w *world) {
-		w.Form, w.Limits.InFlight = "f", 1
+		w.Limits.InFlight = 1
 		w.Idempotency = keys
 		dir := filepath.Dir(w.firstFile())
 		want := make(map[string]int)
@@ -324,7 +321,7 @@ func TestFormIsSentAgain(t *testing.T) {
 			test.OK(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%05d", i)), []byte(text),
 				0o600))
 		}
-		w.from("http://127.0.0.1/", source.Options{Paths: []string{dir}})
+		w.from("http://127.0.0.1/", source.Options{Paths: []string{dir}, Body: formOf(t, true)})
 		w.ended(w.run(), exit.Delivered, 3, 0, 0, 0, 0)
 		if !maps.Equal(arrived, want) {
 			t.Errorf("%d forms arrived, want %d", len(arrived), len(want))

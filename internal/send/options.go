@@ -28,8 +28,7 @@ type Options struct {
 
 	FollowTo    Hosts // servers that a redirect may lead to, besides the one that it is from
 	UserAgent   string
-	ContentType string // if empty, by the file's extension
-	Form        string // the field's name; if empty, the file is the body
+	ContentType string // if empty, by the file's extension, or what the body is
 
 	// Captures are kept of the answers to what is delivered, in results and journal.
 	Captures rules.Captures

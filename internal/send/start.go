@@ -144,7 +144,8 @@ func newRun(o Options) *run {
 		return r.uploads.Reaches(s.Key, since)
 	}
 	r.maker.Idempotency, r.maker.ContentType = o.Idempotency, o.ContentType
-	r.maker.Form, r.maker.Digest = o.Form, o.Digest
+	r.maker.Digest = o.Digest
+	r.maker.Vars = o.Source.BodyVars()
 	r.maker.Own = func(it *item.Item) { r.exposed(status.Exposed(it.URL, it.Header, false)) }
 	h := &r.maker.Headers
 	h.All, h.Home, h.UserAgent, h.NoOverwrite = o.Header, o.HeaderOrigin, o.UserAgent, o.NoOverwrite

@@ -26,6 +26,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/memdir"
@@ -181,6 +182,16 @@ func (w *world) from(to string, o source.Options) {
 	if w.Found, err = w.Source.Scan(context.Background()); err != nil {
 		w.Fatal(err)
 	}
+}
+
+// formOf returns forms that have the item's file in the field f, or nil.
+func formOf(t *testing.T, isForm bool) *compose.Template {
+	if !isForm {
+		return nil
+	}
+	form := new(compose.Template)
+	test.OK(t, form.AddField("f"))
+	return form
 }
 
 // manifest sets a manifest as the source.

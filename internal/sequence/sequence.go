@@ -3,7 +3,9 @@
 package sequence
 
 import (
+	"bytes"
 	"io"
+	"net/http"
 	"sync"
 )
 
@@ -116,3 +118,23 @@ func (t *text) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// Bytes returns a body of bytes, which must not change.
+func Bytes(b []byte) io.ReadCloser {
+	if len(b) == 0 { // with any other body, a length of 0 means "not known" to net/http
+		return http.NoBody
+	}
+	m := new(Memory)
+	m.Reset(b)
+	return m
+}
+
+// A Memory is a body in memory.
+type Memory struct{ bytes.Reader }
+
+// Close does nothing.
+func (m *Memory) Close() error { return nil }
+
+// InMemory returns the body as net/http knows it best: it sends a header together with the body
+// only where it can see that the body is in memory.
+func (m *Memory) InMemory() io.ReadCloser { return io.NopCloser(&m.Reader) }

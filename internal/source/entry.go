@@ -1,6 +1,8 @@
 package source
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,17 +11,20 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/lines"
 	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/template"
 )
 
-// An entry is one line of a manifest: a JSON object with "path" and, as far as the line says so,
-// "url", "method", "headers" and "key"; one of these that is null is taken for absent. All other
-// fields are variables.
+// An entry is one line of a manifest: a JSON object with, as far as the line says so, "path",
+// "url", "method", "headers", "key" and "body"; one of these that is null is taken for absent. All
+// other fields are variables.
 type entry struct {
 	path   string
+	hash   string        // of the line, if it has no path
+	body   *compose.Text // if nil, what is sent is the file, or made as for all items
 	target *template.URL // of "url", without variables
 	method string
 	key    string
@@ -41,6 +46,9 @@ func parseEntry(text []byte) (entry, error) {
 			return nil
 		case name == "headers":
 			e.header, err = parseHeader(value)
+			return err
+		case name == "body":
+			e.body, err = parseBody(value)
 			return err
 		}
 		v, err := lines.Scalar(value)
@@ -70,7 +78,8 @@ func parseEntry(text []byte) (entry, error) {
 		return entry{}, err
 	}
 	if e.path == "" {
-		return entry{}, errors.New(`no "path"`)
+		sum := sha256.Sum256(text)
+		e.hash = string(sum[:])
 	}
 	if strings.Contains(target, secret.Mask) {
 		return entry{}, errors.New(`"url" has *** where results hide a value: ` +
@@ -94,6 +103,19 @@ func fieldValue(value jsontext.Value) template.Value {
 		return template.Value{Text: text}
 	}
 	return template.Value{Text: string(value), Kind: template.JSON}
+}
+
+// parseBody reads the body of a line: an object or an array as it is written, or the text of a
+// string.
+func parseBody(value jsontext.Value) (*compose.Text, error) {
+	switch value.Kind() {
+	case '{', '[':
+		return &compose.Text{Data: bytes.Clone(value), Type: "application/json"}, nil
+	case '"':
+		text, err := lines.Scalar(value)
+		return &compose.Text{Data: []byte(text), Type: "text/plain; charset=utf-8"}, err
+	}
+	return nil, errors.New(`"body": want an object or an array, which are sent as JSON, or a string`)
 }
 
 func parseHeader(object jsontext.Value) (http.Header, error) {

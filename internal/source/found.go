@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 )
 
@@ -69,12 +68,15 @@ func (f *found) items(s *Source, yield func(item.Item, error) bool) {
 			b = b[rest:]
 			it := item.Item{
 				Path: path, Rel: filepath.ToSlash(path[len(path)-int(rel):]),
-				Content:     filebody.File(path),
-				Fingerprint: filebody.Fingerprint{Size: size, ModTime: time.Unix(0, modTime)},
+				Fingerprint: item.Fingerprint{Size: size, ModTime: time.Unix(0, modTime)},
 			}
 			// It was all right when the file was found, and so it is now.
 			_ = s.setTarget(&it, s.opts.Template, urlValues(&it))
-			if !yield(it, nil) {
+			var itemErr error
+			if err := s.setContent(&it); err != nil {
+				itemErr = &ItemError{it, err}
+			}
+			if !yield(it, itemErr) {
 				return
 			}
 		}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 )
 
@@ -55,13 +54,13 @@ func TestFound(t *testing.T) {
 
 func TestFoundGivesUp(t *testing.T) {
 	good := item.Item{Path: filepath.FromSlash("d/a"), Rel: "a",
-		Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}}
+		Fingerprint: item.Fingerprint{ModTime: time.Unix(1, 0)}}
 	for name, bad := range map[string]item.Item{
 		"a time out of reach": {Path: "a", Rel: "a",
-			Fingerprint: filebody.Fingerprint{ModTime: time.Date(3000, 1, 1, 0, 0, 0, 0,
+			Fingerprint: item.Fingerprint{ModTime: time.Date(3000, 1, 1, 0, 0, 0, 0,
 				time.UTC)}},
 		"another Rel": {Path: "a/", Rel: "a",
-			Fingerprint: filebody.Fingerprint{ModTime: time.Unix(1, 0)}},
+			Fingerprint: item.Fingerprint{ModTime: time.Unix(1, 0)}},
 	} {
 		f := new(found)
 		f.add(good)

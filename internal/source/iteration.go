@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
+	"net/http"
 	"path/filepath"
 
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/human"
@@ -177,8 +179,11 @@ func (s *Source) complete(
 	iter *iteration, it *item.Item, t *template.URL, fi fs.FileInfo,
 	vars template.Values,
 ) error {
-	if verb := iter.isOwn(it.Path, fi); verb != "" {
-		return &ownError{verb}
+	isFile := !it.NoFile() && it.Content == nil
+	if isFile {
+		if verb := iter.isOwn(it.Path, fi); verb != "" {
+			return &ownError{verb}
+		}
 	}
 	if err := s.setTarget(it, t, vars); err != nil {
 		return err
@@ -186,14 +191,41 @@ func (s *Source) complete(
 	if !iter.join.Takes(it) {
 		return errNotAsked
 	}
-	if !s.young.IsZero() && fi.ModTime().After(s.young) {
+	if isFile && !s.young.IsZero() && fi.ModTime().After(s.young) {
 		return errYoung
 	}
 	if len(iter.shown) < max(s.opts.ShownURLs, maxShown) {
 		iter.shown = append(iter.shown, shownURL(*it, t, vars))
 	}
-	it.Fingerprint, it.Content = filebody.FingerprintOf(fi), filebody.File(it.Path)
-	return nil
+	if fi != nil {
+		it.Fingerprint = item.FingerprintOf(fi)
+	}
+	return s.setContent(it)
+}
+
+// setContent fills in what is sent of an item whose file, if it has one, has its Fingerprint.
+func (s *Source) setContent(it *item.Item) error {
+	switch {
+	case it.Content != nil:
+		return nil
+	case s.opts.Body == nil:
+		it.Content = filebody.File(it.Path)
+		return nil
+	}
+	folder := "" // of the working directory
+	if s.opts.Manifest != "" && !s.results && !s.stream {
+		folder = filepath.Dir(s.opts.Manifest)
+	}
+	c, err := s.opts.Body.Content(it, folder)
+	switch {
+	case errors.Is(err, compose.ErrNoFile):
+		return errNoPath
+	case err != nil:
+		return err
+	}
+	it.Content = c
+	it.Fingerprint, err = c.Complete(it.Fingerprint)
+	return err
 }
 
 // shownURL returns an item's URL without secrets. The values of a manifest's own fields may be
@@ -214,7 +246,11 @@ func (s *Source) setTarget(
 	if it.URL, err = t.Expand(vars); err != nil {
 		return err
 	}
-	if it.Method == "" {
+	switch {
+	case it.Method != "":
+	case it.Content != nil && s.opts.Method == "": // as for all bodies that are not files
+		it.Method = http.MethodPost
+	default:
 		it.Method = s.method
 	}
 	if auth := t.Authorization(); it.Header == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -46,7 +47,9 @@ func (s *Source) manifest(iter *iteration, r root) bool {
 		var lineErr error
 		if err == nil {
 			it, lineErr, err = s.manifestItem(iter, line.Text, filepath.Dir(r.path))
-			it.Line = line.Number
+			if it.Line = line.Number; it.Path == "" {
+				it.Path = fmt.Sprintf("line %d", line.Number)
+			}
 		}
 		where := func(err error) error {
 			return fmt.Errorf("manifest %s line %d: %w", human.Quote(r.path), line.Number, err)
@@ -88,7 +91,8 @@ func (s *Source) manifestItem(
 		iter.doubts.note(e, s.opts.Template)
 	}
 	it, itemErr = s.entryItem(iter, e, folder)
-	if errors.As(itemErr, new(*lackError)) { // no other line can be expected to be as it should
+	// No other line can be expected to be as it should.
+	if errors.As(itemErr, new(*lackError)) || errors.Is(itemErr, errNoPath) {
 		return item.Item{}, nil, itemErr
 	}
 	return it, itemErr, nil
@@ -120,8 +124,11 @@ func (s *Source) entryItem(iter *iteration, e entry, folder string) (item.Item, 
 	name := filepath.FromSlash(e.path)
 	it := item.Item{
 		Path: name, Rel: slashed(e.path), Method: e.method, Header: e.header, Key: e.key,
+		Fields: e.fields, Hash: e.hash,
 	}
-	if !filepath.IsAbs(name) {
+	if it.NoFile() {
+		it.Path, it.Rel = e.key, ""
+	} else if !filepath.IsAbs(name) {
 		it.Path = filepath.Join(folder, name)
 	} else if abs, err := filepath.Abs(folder); err == nil {
 		if rel, err := filepath.Rel(abs, name); err == nil {
@@ -131,7 +138,17 @@ func (s *Source) entryItem(iter *iteration, e entry, folder string) (item.Item, 
 	if !iter.join.May(&it) {
 		return it, errNotAsked
 	}
-	fi, err := statRegular(it.Path)
+	var fi fs.FileInfo
+	var err error
+	switch {
+	case e.body != nil:
+		it.Content = e.body
+		fi, err = e.body.Stat()
+	case !it.NoFile():
+		fi, err = statRegular(it.Path)
+	case s.opts.Body == nil:
+		err = errNoPath
+	}
 	if err != nil {
 		return it, err
 	}
@@ -139,14 +156,33 @@ func (s *Source) entryItem(iter *iteration, e entry, folder string) (item.Item, 
 	if t == nil {
 		t = s.opts.Template
 	}
-	it.Fields = e.fields
 	vars := urlValues(&it)
 	for _, name := range t.Vars() {
 		if v, ok := vars(name); !ok || v.IsNull() {
-			return it, &lackError{name}
+			return it, &lackError{name: name}
 		}
 	}
+	if err := s.checkBody(&it); err != nil {
+		return it, err
+	}
 	err = s.complete(iter, &it, t, fi, vars)
-	it.Fields = nil
+	if s.opts.Body == nil {
+		it.Fields = nil
+	}
 	return it, err
+}
+
+// checkBody returns an error if an item has no value for a variable of the body.
+func (s *Source) checkBody(it *item.Item) error {
+	if s.opts.Body == nil || it.Content != nil {
+		return nil
+	}
+	for _, use := range s.opts.Body.Uses() {
+		for _, name := range use.Vars {
+			if v, ok := it.Value(name); !ok || v.IsNull() && !use.JSON {
+				return &lackError{name, use.Place}
+			}
+		}
+	}
+	return nil
 }

@@ -46,7 +46,7 @@ func TestManifest(t *testing.T) {
 		if it.Size == 0 || it.ModTime.IsZero() || it.Content != filebody.File(it.Path) {
 			t.Errorf("%+v lacks what its file says", it)
 		}
-		it.Fingerprint, it.Content = filebody.Fingerprint{}, nil
+		it.Fingerprint, it.Content = item.Fingerprint{}, nil
 		got = append(got, it)
 	}
 	v := http.Header{"Authorization": {"Basic djpwdw=="}}
@@ -222,8 +222,8 @@ func FuzzManifest(f *testing.F) {
 			}
 			return
 		}
-		if e.path == "" || strings.ContainsAny(e.key, "\r\n\x00") || e.method != "" &&
-			checkMethod(e.method) != nil {
+		if (e.path == "") == (e.hash == "") || strings.ContainsAny(e.key, "\r\n\x00") ||
+			e.method != "" && checkMethod(e.method) != nil {
 			t.Fatalf("%q was accepted as %+v", text, e)
 		}
 		// What net/http writes is what was asked for, and nothing more.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -49,13 +50,22 @@ const (
 	URLUnfilled                           // a variable in the URL of a line
 )
 
-// A lackError says that a manifest's line has no value for a variable of the URL.
-type lackError struct{ name string }
+// A lackError says that a manifest's line has no value for a variable.
+type lackError struct {
+	name string
+	in   string // if empty, the URL
+}
 
 func (e *lackError) Error() string {
+	if e.in != "" {
+		return fmt.Sprintf("no %q, which %s has as {%s}: add it to the line", e.name, e.in, e.name)
+	}
 	return fmt.Sprintf("no %q, which the URL has as {%s}: add it to the line, or give the line a "+
 		"\"url\" of its own", e.name, e.name)
 }
+
+// errNoPath says that a manifest's line names no file, where one is to be sent.
+var errNoPath = errors.New(`no "path", and a file is to be sent`)
 
 // variable is what looks like one of a template's.
 var variable = regexp.MustCompile(`\{[A-Za-z_][\w.-]*\}`)
@@ -74,7 +84,7 @@ func CheckNoVariable(text string) error {
 }
 
 // known are the fields of a manifest's line that mean something by themselves.
-var known = []string{"path", "url", "method", "headers", "key"}
+var known = []string{"path", "url", "method", "headers", "key", "body"}
 
 // fieldDoubts are fields of a manifest that look like one of these, and that no URL asks for.
 type fieldDoubts map[string]string

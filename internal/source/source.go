@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
@@ -41,9 +42,10 @@ type Options struct {
 	Null  bool
 
 	// Manifest is a file of NDJSON, read instead of Paths. A line is an object with "path" and,
-	// where it is not as for the others, "url", "method", "headers" (an object) and "key"; all
-	// further strings and numbers are variables for the template. Relative paths start at the
-	// manifest's folder. Two lines cannot have one key.
+	// where it is not as for the others, "url", "method", "headers" (an object), "key" and "body";
+	// all further fields are variables for the templates. Relative paths start at the manifest's
+	// folder. Two lines cannot have one key. A line needs no "path" if it has a "body", or if no
+	// template has a variable of the file; without a "key", too, it cannot be there twice.
 	//
 	// A file whose first line has "type":"item" and a "status" is a results file, or what penstock
 	// journal export writes; all its lines must be such, and Only says which of them are sent. Of
@@ -102,12 +104,16 @@ type Options struct {
 	// OnLeftOut, if set, is called by Scan with each path that is left out, and the reason.
 	OnLeftOut func(path string, why Reason)
 
+	// Body is what bodies are made of. If nil, the files are the bodies. A line of the manifest
+	// that has a "body" of its own is sent with that.
+	Body *compose.Template
+
 	// Template is where items go. It may be nil when each line of the manifest has a URL.
 	Template *template.URL
 
 	// Method is used for items that name none. Empty: in a Manifest of results that of the first;
 	// PUT where the template's path has a variable, or where there is no template since each item
-	// then names its own resource; else POST.
+	// then names its own resource; else POST, and always with a Body that is no form.
 	Method string
 }
 
@@ -179,6 +185,8 @@ func (s *Source) checkTarget() error {
 		return errors.New("no URL to send to")
 	case s.opts.Method != "":
 		s.method = strings.ToUpper(s.opts.Method)
+	case s.opts.Body != nil && !s.opts.Body.IsForm():
+		s.method = http.MethodPost
 	case t == nil || t.HasPathVar():
 		s.method = http.MethodPut
 	default:
@@ -187,10 +195,17 @@ func (s *Source) checkTarget() error {
 	if err := checkMethod(s.method); err != nil {
 		return err
 	}
-	if s.opts.Manifest == "" {
-		for _, name := range t.Vars() {
+	if s.opts.Manifest != "" {
+		return nil
+	}
+	uses := []compose.Use{{Place: "the URL", Vars: t.Vars()}}
+	if s.opts.Body != nil {
+		uses = append(uses, s.opts.Body.Uses()...)
+	}
+	for _, use := range uses {
+		for _, name := range use.Vars {
 			if !template.Known(name) {
-				return &template.UnknownVarError{Name: name, Place: " in the URL"}
+				return &template.UnknownVarError{Name: name, Place: " in " + use.Place}
 			}
 		}
 	}
@@ -299,6 +314,16 @@ func (s *Source) YoungListed() int64 { return s.listed.Load() }
 
 // Method returns the method of items that name none.
 func (s *Source) Method() string { return s.method }
+
+// BodyVars returns the variables in bodies.
+func (s *Source) BodyVars() (names []string) {
+	if s.opts.Body != nil {
+		for _, use := range s.opts.Body.Uses() {
+			names = append(names, use.Vars...)
+		}
+	}
+	return names
+}
 
 // OwnURLs reports whether items may bring URLs of their own, and with them servers.
 func (s *Source) OwnURLs() bool { return s.opts.Manifest != "" || s.FromResults() }

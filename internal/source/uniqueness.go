@@ -33,6 +33,8 @@ func (u *uniqueness) taken(it item.Item) string {
 	switch {
 	case it.Key != "" && u.seen(maphash.String(u.keys, it.Key)):
 		return "has the same key"
+	case it.Key == "" && it.NoFile() && !needsOwnURL(it) && u.seen(maphash.String(u.keys, it.Hash)):
+		return "is the same line"
 	case u.alike && needsOwnURL(it) && u.seen(maphash.String(u.urls, it.URL)):
 		return "goes to the same URL"
 	}
@@ -104,6 +106,9 @@ func (s *Source) twice(ctx context.Context, unique *uniqueness, hashes map[uint6
 			}
 			switch {
 			case !ok:
+			case it.NoFile() && first.Hash == it.Hash && it.Key == "":
+				pairs.add(fmt.Errorf("lines %d and %d are the same, and have neither a path nor a "+
+					"key: give each item a key of its own", first.Line, it.Line))
 			case first.Key != "" && first.Key == it.Key:
 				pairs.add(fmt.Errorf("%s and %s have the same key %s: "+
 					"give each item a key of its own",

@@ -64,9 +64,34 @@ func (t *Template) checkJSON(quoted, bare string) error {
 	}
 	var value json.RawMessage
 	if err := json.Unmarshal(b, &value); err != nil {
-		return fmt.Errorf("not valid JSON, with its variables filled in: %w", err)
+		at := len(b)
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			at = int(syntax.Offset)
+		}
+		return fmt.Errorf("not valid JSON, with its variables filled in: at byte %d: %w",
+			t.offset(at, len(quoted), len(bare)), err)
 	}
 	return nil
+}
+
+// offset returns how many bytes of the template make so many of its text with samples of these
+// lengths.
+func (t *Template) offset(at, quoted, bare int) (offset int) {
+	for _, p := range t.parts {
+		whole, sample := len(p.text), len(p.text)
+		if p.name != "" {
+			whole, sample = len(p.name)+2, quoted
+			if p.bare {
+				sample = bare
+			}
+		}
+		if at < sample || at == sample && p.name == "" {
+			return offset + at
+		}
+		at -= sample
+		offset += whole
+	}
+	return offset
 }
 
 // appendJSON appends a text as JSON writes strings, with or without its quotes.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"slices"
 	"strings"
 )
 
@@ -160,4 +161,9 @@ func (t *Template) append(dst []byte, p part, v Value) ([]byte, error) {
 		return escape(dst, v.Text, false), nil
 	}
 	return append(dst, v.Text...), nil
+}
+
+// Has reports whether the template, which may be nil, has a variable.
+func (t *Template) Has(name string) bool {
+	return t != nil && slices.ContainsFunc(t.parts, func(p part) bool { return p.name == name })
 }

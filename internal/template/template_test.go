@@ -69,8 +69,12 @@ func TestExpand(t *testing.T) {
 		{PlaceJSON, `["{bytes}"]`, "error: {bytes}: not valid UTF-8"},
 		{PlaceJSON, `[{bytes}]`, "error: {bytes}: not valid UTF-8"},
 		{PlaceJSON, ``, "error: not valid JSON"},
-		{PlaceJSON, `{"a":1`, "error: not valid JSON"},
-		{PlaceJSON, `{a:{name}}`, "error: not valid JSON"},
+		{PlaceJSON, `{"a":1`, "error: not valid JSON, with its variables filled in: at byte 6: "},
+		{PlaceJSON, `{a:{name}}`, "error: not valid JSON, with its variables filled in: at byte 2: "},
+		{PlaceJSON, `{"a":"{name}",b}`, "error: not valid JSON, with its variables filled in: " +
+			"at byte 15: "},
+		{PlaceJSON, `{"a":{name},"b":{size}]`, "error: not valid JSON, with its variables filled " +
+			"in: at byte 23: "},
 		{PlaceJSON, `{{name}:1}`, "error: not valid JSON"},
 		{PlaceJSON, `{"a":1{size}}`, "error: not valid JSON"},
 		{PlaceJSON, `{"a":-{size}}`, "error: not valid JSON"},

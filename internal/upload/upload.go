@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/header"
@@ -22,9 +23,9 @@ import (
 type Maker struct {
 	Headers     header.Maker
 	Idempotency resume.Idempotency
-	ContentType string // if empty, by the file's extension
-	Form        string // the field's name; if empty, the file is the body
-	Digest      bool   // the content is sent with its digest
+	ContentType string   // if empty, by the file's extension, or what the body is
+	Digest      bool     // the content is sent with its digest
+	Vars        []string // variables of all templates
 
 	// Own is called with each item whose request has headers of its own.
 	Own func(*item.Item)
@@ -39,7 +40,13 @@ type Upload struct {
 }
 
 // Body returns the body for the requests of an item.
-func (m *Maker) Body(it *item.Item) *body.Body { return body.New(it, m.Form, m.Digest) }
+func (m *Maker) Body(it *item.Item) *body.Body {
+	o := body.Options{ContentDigest: m.Digest, Vars: m.Vars}
+	if slices.Contains(m.Vars, "uuid") {
+		o.UUID = resume.IdentityOf(*it).UUID()
+	}
+	return body.New(it, o)
+}
 
 // Request makes a request. Its file is opened when an attempt's turn has come.
 func (m *Maker) Request(ctx context.Context, u Upload) (*http.Request, error) {
@@ -52,8 +59,8 @@ func (m *Maker) Request(ctx context.Context, u Upload) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	content := header.Content{Type: u.Body.Attach(req), Digest: look.Digest, Form: m.Form != ""}
-	if m.Form == "" {
+	content := header.Content{Type: u.Body.Attach(req), Digest: look.Digest}
+	if content.Form = u.Body.IsForm(); !content.Form {
 		content.Type = cmp.Or(m.ContentType, content.Type)
 	}
 	// The transports below change only copies of the headers, which items share.

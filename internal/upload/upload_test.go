@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/body"
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/outcome"
@@ -103,8 +104,17 @@ func TestContentType(t *testing.T) {
 		{"", "field", "multipart/form-data"},
 		{"a/b", "field", "multipart/form-data"},
 	} {
-		m := &Maker{ContentType: c.given, Form: c.form, Own: func(*item.Item) {}}
-		got := m.request(t, newUpload(t, m, "x")).Header.Get("Content-Type")
+		m := &Maker{ContentType: c.given, Own: func(*item.Item) {}}
+		u := newUpload(t, m, "x")
+		if c.form != "" {
+			form := new(compose.Template)
+			test.OK(t, form.AddField(c.form))
+			content, err := form.Content(u.Item, "")
+			test.OK(t, err)
+			u.Item.Content = content
+			u.Body = m.Body(u.Item)
+		}
+		got := m.request(t, u).Header.Get("Content-Type")
 		if !strings.HasPrefix(got, c.want) {
 			t.Errorf("%+v: %s", c, got)
 		}
