@@ -29,6 +29,12 @@ func summaryOf(s relay.Stats) string {
 			text += fmt.Sprintf(", %s %s", human.Count(part.n), part.what)
 		}
 	}
+	if s.StoredDelivered+s.StoredFailed > 0 {
+		// One that has failed, and is retried by hand, is delivered twice.
+		text += ". Deliveries of stored requests: " + human.Join(", ",
+			human.Some(s.StoredDelivered, "done"),
+			human.Some(s.StoredFailed, "failed or in doubt"))
+	}
 	if s.Sent > 0 {
 		text += fmt.Sprintf(". %s to the server", human.Plural(s.Sent, "request"))
 	}

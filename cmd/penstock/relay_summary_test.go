@@ -19,6 +19,10 @@ func TestRelaySummary(t *testing.T) {
 			"4 not sent: the relay was stopping, 2 refused: not as the relay takes them": {
 			Requests: 9, Refused: 9, Late: 3, Stopping: 4},
 		"1 request in 3 s: 0 answered, 1 stored": {Requests: 1, Stored: 1},
+		"0 requests in 3 s: 0 answered. Deliveries of stored requests: 3 done, " +
+			"1 failed or in doubt. " +
+			"5 requests to the server, 1 of these repeated": {StoredDelivered: 3, StoredFailed: 1,
+			Sent: 5, Repeated: 1},
 		"1 request in 3 s: 1 answered. 9 requests to the server, 8 of these repeated: " +
 			"5 throttled (429), 2 not accepted (502), 1 overloaded (503)": {Requests: 1, Answered: 1,
 			Sent: 9, Repeated: 8, Throttled: 5, Troubles: map[string]int64{"throttled (429)": 5,

@@ -39,6 +39,7 @@ type parcel struct {
 	flying bool // it is with the target; the courier's lock protects it
 
 	accepted int64 // by its server, when it was taken up
+	again    bool  // this relay has sent it before it was taken up
 	begun    bool  // the store has it so
 	standing outcome.Standing
 	body     func() (io.ReadCloser, error) // opens what was looked at before the last attempt
@@ -63,7 +64,7 @@ func parcelOf(ctx context.Context) *parcel {
 func newParcel(ctx context.Context, c *courier, e outbox.Entry) *parcel {
 	p := &parcel{Entry: e, c: c}
 	p.trace.Client = e.Client
-	p.accepted = c.accepted()
+	p.accepted, p.again = c.accepted(), c.s.tried.has(e.Seq)
 	c.s.Fair.Arrived(&p.trace) // here, and not in a goroutine of its own: the oldest goes first
 	p.Context, p.cancel = context.WithCancelCause(ctx)
 	p.standing.Claimed(resume.Past{Key: keyOf(e), First: e.First, Doubt: !e.First.IsZero()}, false)
@@ -128,10 +129,11 @@ func Leaving(req *http.Request) error {
 	return nil
 }
 
-// Repeats reports whether a request was stored, and sent before it was taken up this time.
+// Repeats reports whether a request was stored, and sent by this relay before it was taken up this
+// time.
 func Repeats(req *http.Request) bool {
 	p := parcelOf(req.Context())
-	return p != nil && p.Attempts > 0
+	return p != nil && p.again
 }
 
 func (p *parcel) leave() error {
@@ -193,11 +195,19 @@ func (p *parcel) attempts() int { return p.Attempts + p.trace.Times().Attempts }
 func (s *Service) deliver(p *parcel) {
 	o := s.send(p)
 	if errors.Is(p.fault, outbox.ErrNotFound) { // it was withdrawn
+		s.tried.remove(p.Seq)
 		return
 	}
 	err := s.Store.Finish(p.ID, o)
-	if o.State != outbox.Waiting {
+	switch {
+	case o.State != outbox.Waiting:
+		s.tried.remove(p.Seq)
 		s.ends.ended(p.ID)
+		if err == nil {
+			s.Ended(o.State)
+		}
+	case p.trace.Times().Attempts > 0:
+		s.tried.add(p.Seq)
 	}
 	switch {
 	case err != nil && !errors.Is(err, outbox.ErrNotFound):

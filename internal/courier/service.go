@@ -38,6 +38,8 @@ type Options struct {
 
 	// Answered is called with each answer before it is read. If nil, it is not called.
 	Answered func(*http.Request, *http.Response)
+	// Ended is called with the state of each request that has ended.
+	Ended func(outbox.State)
 	// Failed is called with each request that has failed, or may have, in words, and why.
 	Failed func(what, why string)
 }
@@ -55,6 +57,7 @@ type Service struct {
 	client   *retry.Client
 	couriers []*courier // of each target
 	ends     watchers
+	tried    tried
 
 	storeFault rate.Sometimes
 	failures   rate.Sometimes

@@ -137,6 +137,7 @@ func (r *Relay) newCourier() *courier.Service {
 	o := courier.Options{
 		Store: r.Store, Fair: r.fair, Servers: &r.servers, Log: r.Log, Secrets: r.secrets,
 		Header: r.Header, Attempts: r.Attempts, InOrder: r.InOrder, Keep: r.Keep, Failed: r.note,
+		Ended: r.tally.ended,
 	}
 	if r.CacheBytes > 0 {
 		o.Answered = r.cache.Changed

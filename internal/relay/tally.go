@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/problem"
 	"github.com/penstock/penstock/internal/status"
@@ -20,6 +21,10 @@ type Stats struct {
 	Refused  int64 `json:"refused"`  // at once, as nonsense or because too many wait
 	Lost     int64 `json:"lost"`     // whose client went away before
 	Stored   int64 `json:"stored"`   // to be sent later
+
+	// Of stored requests, also of those that an earlier relay has left.
+	StoredDelivered int64 `json:"stored_delivered"`
+	StoredFailed    int64 `json:"stored_failed"` // or unknown
 
 	Stopping int64 `json:"refused_stopping"` // of those that were refused, since the relay stops
 	Late     int64 `json:"refused_late"`     // of these, as they would have waited for too long
@@ -102,6 +107,15 @@ func (t *tally) lose()   { t.count(&t.s.Lost) }
 func (t *tally) store()  { t.count(&t.s.Stored) }
 func (t *tally) send()   { t.count(&t.s.Sent) }
 func (t *tally) repeat() { t.count(&t.s.Repeated) }
+
+// ended counts a stored request that has ended.
+func (t *tally) ended(s outbox.State) {
+	if s == outbox.Delivered {
+		t.count(&t.s.StoredDelivered)
+	} else {
+		t.count(&t.s.StoredFailed)
+	}
+}
 
 // refuse counts a request that is answered by p at once.
 func (t *tally) refuse(p *problem.Document) {
