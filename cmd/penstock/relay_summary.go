@@ -30,7 +30,7 @@ func summaryOf(s relay.Stats) string {
 		}
 	}
 	if s.StoredDelivered+s.StoredFailed > 0 {
-		// One that has failed, and is retried by hand, is delivered twice.
+		// One that is retried by hand counts each time.
 		text += ". Deliveries of stored requests: " + human.Join(", ",
 			human.Some(s.StoredDelivered, "done"),
 			human.Some(s.StoredFailed, "failed or in doubt"))

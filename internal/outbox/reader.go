@@ -11,6 +11,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -164,11 +165,18 @@ const pageSize = 500 // rows
 
 func (f Filter) query() (query string, args []any) {
 	query = selectEntry + " WHERE seq > ?"
-	if len(f.States) > 0 {
-		query += " AND state IN (?" + strings.Repeat(",?", len(f.States)-1) + ")"
-		for _, s := range f.States {
+	is := func(what string, states []State) string {
+		for _, s := range states {
 			args = append(args, s)
 		}
+		return "state " + what + " (?" + strings.Repeat(",?", len(states)-1) + ")"
+	}
+	if len(f.States) > 0 {
+		which := is("IN", f.States)
+		if slices.Contains(f.States, Unknown) { // as scanEntry has it
+			which += " OR " + is("NOT IN", States)
+		}
+		query += " AND (" + which + ")"
 	}
 	if f.Client != "" {
 		query += " AND client = ?"

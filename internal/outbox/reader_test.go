@@ -154,3 +154,42 @@ func TestInOrder(t *testing.T) {
 		t.Errorf("next: %v", got)
 	}
 }
+
+// A request in a state that is not known is unknown, and hinders no other one.
+func TestStrangeState(t *testing.T) {
+	dir := newDir(t)
+	s := mustOpen(t, Options{Dir: dir})
+	strange, other := mustPut(t, s, "a", "x"), mustPut(t, s, "b", "y")
+	pragma(t, s, "UPDATE request SET state = 'half done' WHERE seq = %d", strange.Seq)
+	test.OK(t, s.Close())
+
+	r := mustOpenReader(t, dir)
+	equal := func(what string, got []string, want ...string) {
+		t.Helper()
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %s, want %s", what, got, want)
+		}
+	}
+	equal("all", listed(t, r, Filter{}), strange.ID, other.ID)
+	equal("unknown", listed(t, r, Filter{States: []State{Unknown}}), strange.ID)
+	equal("of a client", listed(t, r, Filter{States: []State{Unknown}, Client: "b"}))
+	equal("waiting", listed(t, r, Filter{States: []State{Waiting}}), other.ID)
+	test.OK(t, r.Close())
+
+	s = mustOpen(t, Options{Dir: dir})
+	const why = `its state in the store is not known: "half done"`
+	if e := mustGet(t, s, strange.ID); e.State != Unknown || e.Reason != why {
+		t.Errorf("%s, %s", e.State, e.Reason)
+	}
+	if n := s.Stats(); n.Unknown != 1 || n.Waiting != 1 {
+		t.Errorf("%+v", n)
+	}
+	if e := mustNext(t, s); e.ID != other.ID {
+		t.Errorf("next is %s", e.ID)
+	}
+	test.OK(t, s.Requeue(strange.ID))
+	if e := mustNext(t, s); e.ID != strange.ID || e.State != Waiting {
+		t.Errorf("next is %s, %s", e.ID, e.State)
+	}
+	test.OK(t, s.Close())
+}

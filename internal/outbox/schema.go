@@ -111,11 +111,12 @@ func scanEntry(scan scanFunc) (e Entry, err error) {
 	if json.Unmarshal(e.head, &e.Header) != nil {
 		e.Header = nil // only its own request fails: by the digest
 	}
-	if err == nil && !slices.Contains(States, e.State) {
-		err = fmt.Errorf("the state %q", e.State)
-	}
 	if err != nil {
 		return Entry{}, scanFault(err)
+	}
+	if !slices.Contains(States, e.State) { // it says nothing of the other requests
+		e.Reason = fmt.Sprintf("its state in the store is not known: %.40q", e.State)
+		e.State = Unknown
 	}
 	e.ID = idOf(e.Seq, e.token)
 	e.Accepted, e.Due, e.last = timeOf(accepted), timeOf(due), timeOf(last)
