@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
@@ -33,9 +34,15 @@ var ErrEarly = errors.New("answered before the request was sent whole")
 // Of returns what became of a request that has ended, and what that says of its server. It says
 // nothing if known is false.
 func Of(e throttle.Event) (a Attempt, says upstream.Answer, known bool) {
+	return OfRuled(e, rules.None)
+}
+
+// OfRuled is Of where the user's rules say what the answer means, as the event's signal does by
+// Feedback.
+func OfRuled(e throttle.Event, ruled rules.Effect) (a Attempt, says upstream.Answer, known bool) {
 	fault := body.Fault(e.Err)
 	switch {
-	case e.Status >= 200 && e.Status <= 299:
+	case Seems(e.Status, ruled):
 		if e.Err == nil || fault != nil { // the server works
 			a = Accepted
 		}
@@ -62,23 +69,35 @@ func Of(e throttle.Event) (a Attempt, says upstream.Answer, known bool) {
 	return a, says, true
 }
 
-// IsFinal reports whether a status refuses a file for good. Of 5xx these are the ones that the
+// IsFinal reports whether an answer refuses a file for good. Of 5xx these are the ones that the
 // package retry takes for a rejection: after the others the file may have been accepted, or is sent
 // again.
-func IsFinal(status int) bool {
+func IsFinal(status int, ruled rules.Effect) bool {
+	switch ruled {
+	case rules.Reject:
+		return true
+	case rules.Retry:
+		return false
+	}
 	return 300 <= status && status <= 499 || status == http.StatusNotImplemented ||
 		http.StatusHTTPVersionNotSupported <= status && status <= 511
 }
 
 // IsFinalAtOnce reports whether an answer refuses a file for good without package retry having to
 // judge it.
-func IsFinalAtOnce(e throttle.Event) bool {
+func IsFinalAtOnce(e throttle.Event, ruled rules.Effect) bool {
+	switch {
+	case ruled == rules.Reject:
+		return true
+	case ruled != rules.None:
+		return false
+	}
 	switch e.Status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusConflict,
 		http.StatusPreconditionFailed, http.StatusRequestEntityTooLarge:
 		return false
 	}
-	return e.Signal == throttle.SignalAnswered && IsFinal(e.Status)
+	return e.Signal == throttle.SignalAnswered && IsFinal(e.Status, ruled)
 }
 
 // A Request describes the request whose attempts are judged.
@@ -86,6 +105,7 @@ type Request struct {
 	Method     string
 	Repeatable bool // it does no harm if it is processed twice
 	Keyed      bool // it has an idempotency key
+	Ruled      rules.Effect
 }
 
 // A Verdict is what the package retry cannot know of an attempt.
@@ -93,6 +113,7 @@ type Verdict struct {
 	Action   retry.Action
 	Fault    error // of the content, if the action follows from it
 	KeyInUse bool  // the action follows from a 409 to its key
+	Ruled    rules.Effect
 }
 
 // Answered records the answer to an attempt, or its error, and returns what it means. The fault is
@@ -113,6 +134,8 @@ func (s *Standing) Answered(req Request, resp *http.Response, fault error) Verdi
 		// server does with others.
 		s.Doubted()
 		return Verdict{Action: retry.Retry, Fault: fault}
+	case req.Ruled != rules.None && resp != nil:
+		return Verdict{Action: ruled(req.Ruled, resp.StatusCode), Ruled: req.Ruled}
 	case resp == nil || resp.StatusCode != http.StatusConflict || !req.Keyed:
 		return Verdict{}
 	}

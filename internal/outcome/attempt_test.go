@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/retry"
 	"github.com/penstock/penstock/throttle"
 )
@@ -72,7 +73,7 @@ func TestOf(t *testing.T) {
 func TestIsFinal(t *testing.T) {
 	for status := 300; status <= 599; status++ {
 		want := status <= 499 || status == 501 || 505 <= status && status <= 511
-		if got := IsFinal(status); got != want {
+		if got := IsFinal(status, rules.None); got != want {
 			t.Errorf("%d: %v, want %v", status, got, want)
 		}
 		switch status {
@@ -80,7 +81,7 @@ func TestIsFinal(t *testing.T) {
 			want = false
 		}
 		e := throttle.Event{Status: status, Signal: throttle.SignalAnswered}
-		if got := IsFinalAtOnce(e); got != want {
+		if got := IsFinalAtOnce(e, rules.None); got != want {
 			t.Errorf("%d: at once %v, want %v", status, got, want)
 		}
 	}

@@ -16,7 +16,9 @@ type Sham uint8
 const (
 	NoSham  Sham = iota
 	Page         // a web page, such as one to sign in
-	Failure      // JSON that says that something failed
+	Failure      // JSON with "success" or "ok" as false
+	Error        // JSON with an "error"
+	Errors       // JSON with "errors"
 )
 
 // shamOf is First for each acceptance.
@@ -25,24 +27,28 @@ func shamOf(resp *http.Response, head []byte, isHTML bool) Sham {
 	switch text := bytes.TrimSpace(head); {
 	case kind == "text/html" && resp.StatusCode == http.StatusOK && isPage(text) && !isHTML:
 		return Page
-	case (kind == "application/json" || strings.HasSuffix(kind, "+json")) && saysFailure(text):
-		return Failure
+	case kind == "application/json" || strings.HasSuffix(kind, "+json"):
+		return failureOf(text)
 	}
 	return NoSham
 }
 
-// Shams are those that were found in a run. The zero value is ready to use, and its method may be
-// called concurrently.
-type Shams struct{ found [Failure + 1]atomic.Bool }
+// Shams are those that were found in a run, a page or a failure. The zero value is ready to use,
+// and its method may be called concurrently.
+type Shams struct{ page, failure atomic.Bool }
 
 // First reports what an acceptance looks like, by the beginning of its text, if it is the first
 // that looks so. An item that is HTML itself may be answered by a page.
 func (s *Shams) First(resp *http.Response, head []byte, isHTML bool) Sham {
-	if s.found[Page].Load() && s.found[Failure].Load() {
+	if s.page.Load() && s.failure.Load() {
 		return NoSham
 	}
 	sham := shamOf(resp, head, isHTML)
-	if s.found[sham].Swap(true) {
+	found := &s.failure
+	if sham == Page {
+		found = &s.page
+	}
+	if sham != NoSham && found.Swap(true) {
 		return NoSham
 	}
 	return sham
@@ -53,29 +59,36 @@ func isPage(text []byte) bool {
 	return bytes.HasPrefix(text, []byte("<!doctype html")) || bytes.HasPrefix(text, []byte("<html"))
 }
 
-// saysFailure reports whether a JSON object says that something failed. One that is longer than
-// what is looked at says nothing.
-func saysFailure(text []byte) bool {
+// failureOf returns how a JSON object says that something failed. One that is longer than what is
+// looked at says nothing.
+func failureOf(text []byte) Sham {
 	var told struct {
-		Success, OK *bool
-		Error       any
+		Success, OK   *bool
+		Error, Errors any
 	}
-	if json.Unmarshal(text, &told) != nil {
-		return false
+	switch {
+	case json.Unmarshal(text, &told) != nil:
+	case told.Success != nil && !*told.Success, told.OK != nil && !*told.OK:
+		return Failure
+	case saysSomething(told.Error):
+		return Error
+	case saysSomething(told.Errors):
+		return Errors
 	}
-	switch e := told.Error.(type) {
+	return NoSham
+}
+
+// saysSomething reports whether a field for errors has one.
+func saysSomething(field any) bool {
+	switch e := field.(type) {
 	case string:
-		if e != "" {
-			return true
-		}
+		return e != ""
 	case bool:
-		if e {
-			return true
-		}
+		return e
 	case map[string]any:
-		if len(e) > 0 {
-			return true
-		}
+		return len(e) > 0
+	case []any:
+		return len(e) > 0
 	}
-	return told.Success != nil && !*told.Success || told.OK != nil && !*told.OK
+	return false
 }

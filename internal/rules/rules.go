@@ -40,7 +40,7 @@ type span struct{ first, last int }
 // A rule is one of a Set.
 type rule struct {
 	effect Effect
-	text   string // as it was written
+	name   string // for people: its flag and what was written, shortened
 	spans  []span
 	test   *Query // nil if the status is enough
 }
@@ -65,7 +65,7 @@ func (s *Set) Add(effect Effect, text string) error {
 			if err := s.add(effect, rule); err != nil {
 				return err
 			}
-			s.rules[len(s.rules)-1].text = text
+			s.rules[len(s.rules)-1].name = nameOf(effect, text)
 		}
 		return nil
 	}
@@ -74,7 +74,7 @@ func (s *Set) Add(effect Effect, text string) error {
 
 func (s *Set) add(effect Effect, text string) error {
 	statuses, test, tests := strings.Cut(text, ":")
-	r := rule{effect: effect, text: text}
+	r := rule{effect: effect, name: nameOf(effect, text)}
 	for part := range strings.SplitSeq(statuses, ",") {
 		span, err := readSpan(strings.TrimSpace(part))
 		if err != nil {
@@ -96,14 +96,20 @@ func (s *Set) add(effect Effect, text string) error {
 	return nil
 }
 
-// quoted shows a test in one line, shortened.
-func quoted(test string) string {
+func nameOf(effect Effect, text string) string { return "--" + effect.String() + " " + short(text) }
+
+// short returns a text as one line, shortened.
+func short(text string) string {
 	const most = 80
-	if len(test) > most {
-		test = strings.ToValidUTF8(test[:most], "") + "…"
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
 	}
-	return strconv.Quote(test)
+	return text
 }
+
+// quoted shows a text in one line, shortened.
+func quoted(text string) string { return strconv.Quote(short(text)) }
 
 // readSpan reads a status, a class, a range or any.
 func readSpan(text string) (span, error) {
@@ -165,25 +171,24 @@ func (s *Set) Judge(resp *http.Response) Verdict {
 		if !r.covers(a.Status) {
 			continue
 		}
-		name := fmt.Sprintf("--%s %s", r.effect, r.text)
 		if r.test == nil {
-			return Verdict{Effect: r.effect, Rule: name, Body: a.Body}
+			return Verdict{Effect: r.effect, Rule: r.name, Body: a.Body}
 		}
 		if !read && r.test.looksAtBody() {
 			read = true
 			var err error
 			if a.Body, err = readBody(resp); err != nil {
-				return Verdict{Effect: Unread, Rule: name, Err: err, Body: a.Body}
+				return Verdict{Effect: Unread, Rule: r.name, Err: err, Body: a.Body}
 			}
 		}
 		matches, err := r.test.Test(&a)
 		switch {
 		case err != nil:
-			return Verdict{Effect: Unread, Rule: name, Err: err, Body: a.Body}
+			return Verdict{Effect: Unread, Rule: r.name, Err: err, Body: a.Body}
 		case matches:
-			return Verdict{Effect: r.effect, Rule: name, Body: a.Body}
+			return Verdict{Effect: r.effect, Rule: r.name, Body: a.Body}
 		case r.effect == Accept:
-			wanted = cmp.Or(wanted, name)
+			wanted = cmp.Or(wanted, r.name)
 		}
 	}
 	if wanted != "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/penstock/penstock/internal/permits"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/internal/upload"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/internal/workers"
@@ -25,15 +26,18 @@ type job struct {
 	outcome.Standing
 
 	// Of its attempts.
-	server    *upstream.Server // that the last one went to
-	tries     int              // requests sent
-	began     time.Time        // the first one left
-	sent      time.Time        // the last one left
-	backoff   workers.Backoff  // for the next one
-	watched   bool             // its bytes are counted as they move
-	answer    *throttle.Event  // of 2xx, or a redirect, until retry has judged it
-	countedBy int              // the status that it was refused by, where that is counted already
-	slot      *permits.Permit  // while it is on its way to the server or to the disk
+	server  *upstream.Server // that the last one went to
+	tries   int              // requests sent
+	began   time.Time        // the first one left
+	sent    time.Time        // the last one left
+	backoff workers.Backoff  // for the next one
+	watched bool             // its bytes are counted as they move
+	// that seems to accept it, or redirects it, until retry has judged it
+	answer    *throttle.Event
+	ruled     rules.Verdict   // of the last answer; zero if no rule is about it
+	asked     time.Duration   // the wait that it asked for, where a rule takes it for a throttle
+	countedBy int             // the status that it was refused by, where that is counted already
+	slot      *permits.Permit // while it is on its way to the server or to the disk
 
 	// For those that the end of the run comes back to.
 	pass     int
@@ -51,6 +55,7 @@ func (j *job) claimed(d resume.Decision) {
 // sentTo records that a request for the job leaves.
 func (j *job) sentTo(s *upstream.Server, now time.Time) {
 	j.server, j.sent = s, now
+	j.ruled, j.asked = rules.Verdict{}, 0
 	j.tries++
 	if !j.counted {
 		j.baseline, j.counted = s.Accepted(), true
@@ -74,11 +79,11 @@ func (j *job) unsent() { j.tries-- }
 // followed records that the bytes of the job are counted as they move.
 func (j *job) followed() { j.watched = true }
 
-// answered records an answer of 2xx, or a redirect, which retry is to judge.
+// answered records an answer that seems to accept the job, or a redirect, which retry is to judge.
 func (j *job) answered(e *throttle.Event) { j.answer = e }
 
-// judged returns an answer that retry has judged, if there is one: one of 2xx with the fault of its
-// content or, if uncertain, as one that came too early.
+// judged returns an answer that retry has judged, if there is one: one that seems to accept the job
+// with the fault of its content or, if uncertain, as one that came too early or could not be read.
 func (j *job) judged(uncertain bool) (e throttle.Event, ok bool) {
 	if j.answer == nil {
 		return e, false
@@ -91,6 +96,9 @@ func (j *job) judged(uncertain bool) (e throttle.Event, ok bool) {
 		e.Err = j.Fault()
 	} else if uncertain {
 		e.Err = outcome.ErrEarly
+		if j.ruled.Effect == rules.Unread {
+			e.Err = outcome.ErrUnread
+		}
 	}
 	return e, true
 }

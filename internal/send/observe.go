@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/retry"
@@ -65,10 +66,32 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 	r.Log.Log(context.Background(), level, status.Paused(e, now))
 }
 
-// answered records how a request ended. An answer of 2xx to a job's is recorded when retry has
-// judged it: it may have come before the request was sent whole. So is a redirect.
+// feedback returns what an answer says about the pace. The rules of the user are asked here, where
+// each answer comes by once, and what they say is kept with the job.
+func (r *run) feedback(resp *http.Response, _ error, f throttle.Feedback) throttle.Feedback {
+	if resp == nil || !r.Answers.Covers(resp.StatusCode) {
+		return f
+	}
+	j := jobOf(resp.Request)
+	if j == nil {
+		return f // a question about an item
+	}
+	j.ruled = r.Answers.Judge(resp)
+	f = outcome.Feedback(j.ruled.Effect, resp.Header, f)
+	if j.ruled.Effect == rules.Throttle && !f.RetryAt.IsZero() {
+		j.asked = time.Until(f.RetryAt)
+	}
+	return f
+}
+
+// answered records how a request ended. An answer that seems to accept a job is recorded when retry
+// has judged it: it may have come before the request was sent whole. So is a redirect.
 func (r *run) answered(e throttle.Event, now time.Time) {
 	j := jobOf(e.Request)
+	var ruled rules.Effect
+	if j != nil {
+		ruled = j.ruled.Effect
+	}
 	switch {
 	// it did not leave: the journal failed, or a pause began before it had a connection
 	case e.Err != nil && errors.As(e.Err, new(interface{ RetryAt() time.Time })):
@@ -76,11 +99,11 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 		if j != nil {
 			j.unsent()
 		}
-	case j != nil && (e.Status >= 200 && e.Status <= 299 || mayLead(e)):
+	case j != nil && (outcome.Seems(e.Status, ruled) || mayLead(e)):
 		j.answered(&e)
 	default:
 		r.judged(e, now)
-		if j != nil && outcome.IsFinalAtOnce(e) {
+		if j != nil && outcome.IsFinalAtOnce(e, ruled) {
 			j.refusedBy(e.Status)
 			r.countRefusal(j, e.Status)
 		}
@@ -88,9 +111,9 @@ func (r *run) answered(e throttle.Event, now time.Time) {
 }
 
 // count counts a request that has ended, and returns what that says of its server.
-func (r *run) count(e throttle.Event) (says upstream.Answer, known bool) {
-	was, says, known := outcome.Of(e)
-	says.Trouble = status.Trouble(e)
+func (r *run) count(e throttle.Event, ruled rules.Effect) (says upstream.Answer, known bool) {
+	was, says, known := outcome.OfRuled(e, ruled)
+	says.Trouble = status.TroubleByRule(e, ruled)
 	r.tally.Request(report.Request{Outcome: was, Status: e.Status, Failure: says.Trouble,
 		Latency: e.Latency})
 	return says, known
@@ -98,13 +121,17 @@ func (r *run) count(e throttle.Event) (says upstream.Answer, known bool) {
 
 // judged records what the answer to a request means, or that there was none.
 func (r *run) judged(e throttle.Event, now time.Time) {
-	says, known := r.count(e)
 	j := jobOf(e.Request)
+	var ruled rules.Effect
+	if j != nil {
+		ruled = j.ruled.Effect
+	}
+	says, known := r.count(e, ruled)
 	if j == nil || !known {
 		return // a question about an item, not an item, or nothing about the server
 	}
 	says.Sent, says.Method = j.sent, j.plainMethod()
-	says.Declined = r.Declined(e.Status)
+	says.Declined = ruled == rules.None && r.Declined(e.Status)
 	r.servers.Of(e.Key).Judged(says, now)
 }
 
@@ -148,11 +175,11 @@ func (r *run) classify(req *http.Request, resp *http.Response, err error) retry.
 		return retry.Verdict{}
 	}
 	fault := body.Fault(err)
-	if resp != nil && resp.StatusCode <= 299 && j.body.ChangedInPlace() {
+	if resp != nil && outcome.Seems(resp.StatusCode, j.ruled.Effect) && j.body.ChangedInPlace() {
 		fault = body.ErrChanged
 	}
 	method := j.item.Method
 	v := j.Answered(outcome.Request{Method: method, Repeatable: r.Repeatable(method),
-		Keyed: r.Idempotency.Header != ""}, resp, fault)
-	return retry.Verdict{Action: v.Action, Reason: status.Reason(v)}
+		Keyed: r.Idempotency.Header != "", Ruled: j.ruled.Effect}, resp, fault)
+	return retry.Verdict{Action: v.Action, Reason: status.Reason(v), Wait: j.asked}
 }

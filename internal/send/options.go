@@ -30,6 +30,7 @@ type Options struct {
 	UserAgent   string
 	ContentType string // if empty, by the file's extension, or what the body is
 
+	Answers rules.Set // what answers mean, where it is not what their status says
 	// Captures are kept of the answers to what is delivered, in results and journal.
 	Captures rules.Captures
 

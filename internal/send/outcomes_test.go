@@ -22,6 +22,8 @@ import (
 	"github.com/penstock/penstock/internal/memnet"
 	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/report"
+	"github.com/penstock/penstock/internal/rules"
+	"github.com/penstock/penstock/internal/test"
 )
 
 // hijacked breaks the connection off, by a reset or by its end.
@@ -32,6 +34,14 @@ func hijacked(w http.ResponseWriter, answer string, end func(*memnet.Conn) error
 	}
 	_, _ = io.WriteString(conn, answer)
 	_ = end(conn.(*memnet.Conn))
+}
+
+// telling answers with a text.
+func telling(status int, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, text)
+	}
 }
 
 //go:embed outcomes.md
@@ -86,6 +96,9 @@ type event struct {
 	dies   bool // the program, while the server accepts the file
 	follow Hosts
 	says   string // what is said of a file that is not delivered
+
+	effect rules.Effect // of the rule, if there is one
+	rule   string
 }
 
 func eventOf(t *testing.T, name string) (e event) {
@@ -116,6 +129,24 @@ func eventOf(t *testing.T, name string) (e event) {
 	case "to another origin that the user named":
 		return event{answer: answering(code, "Location", "http://127.0.0.2/new"),
 			follow: Hosts{"127.0.0.2"}, says: "no more are followed"}
+	case "that --accept 409 accepts":
+		return event{answer: answering(code), effect: rules.Accept, rule: "409"}
+	case "that --reject rejects":
+		return event{answer: telling(code, `{"no":"album"}`), effect: rules.Reject, rule: "2xx:.no",
+			says: says + `: rejected by --reject 2xx:.no: {"no":"album"}`}
+	case "that does not pass --accept":
+		return event{answer: telling(code, `{"no":"album"}`), effect: rules.Accept,
+			rule: `200:.yes`, says: says + `: it does not pass --accept 200:.yes: {"no":"album"}`}
+	case "by --retry-on":
+		return event{answer: telling(code, `{"busy":true}`), effect: rules.Retry, rule: "any:.busy",
+			says: `: not taken yet, by --retry-on any:.busy: {"busy":true}`}
+	case "by --throttle-on":
+		return event{answer: telling(code, `{"slow":true}`), effect: rules.Throttle,
+			rule: "any:.slow"}
+	case "whose text a rule needs and that is cut off":
+		head := fmt.Sprintf("HTTP/1.1 %s\r\nContent-Length: 100\r\n\r\n", says)
+		return event{answer: raw(head+`{"no`, (*memnet.Conn).Close), effect: rules.Reject,
+			rule: "any:.no", says: ": its answer could not be read for --reject any:.no: it was cut off"}
 	case "while nothing is accepted any more":
 		return event{answer: answering(code), later: true, says: says}
 	case "whose text is cut off":
@@ -203,6 +234,9 @@ func (m *meeting) run(t *testing.T) (s report.Summary) {
 		w.Limits.InFlight, w.Attempts, w.Timeout = 1, m.attempts, 5*time.Second
 		w.GiveUpAfter, w.FollowTo = 5*time.Minute, m.follow
 		w.Header = http.Header{"Connection": {"close"}}
+		if m.rule != "" {
+			test.OK(t, w.Answers.Add(m.effect, m.rule))
+		}
 		w.Network.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if m.dial != nil && m.handled >= first && m.failed < m.times {
 				m.failed++

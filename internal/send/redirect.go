@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/reply"
+	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/throttle"
@@ -46,7 +47,7 @@ func mayLead(e throttle.Event) bool {
 func (r *run) followed(j *job, to *upstream.Server) {
 	if e := j.answer; e != nil && mayLead(*e) {
 		j.answer = nil
-		r.count(*e)
+		r.count(*e, rules.None) // what a rule says is of the last answer
 		j.server.LeadsTo(to)
 	}
 }

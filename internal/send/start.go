@@ -131,6 +131,9 @@ func newRun(o Options) *run {
 		MaxPause: plan.Forever(o.MaxWait),
 		Observe:  r.observe,
 	}
+	if !o.Answers.IsEmpty() {
+		r.transport.Feedback = r.feedback
+	}
 	r.queue.Engine, r.queue.Servers = r, &r.servers
 	r.queue.Endless, r.queue.InOrder = o.Found.Partial, o.Found.Stream
 	r.servers.Upstream = r.transport.Upstream

@@ -64,7 +64,7 @@ func (r *run) ended(j *job, out results.Result) {
 	case out.Status == item.Unknown && !r.Declined(code):
 		j.server.Doubt(j.sent)
 	case out.Status != item.Failed || code == 0:
-	case !outcome.IsFinal(code):
+	case !outcome.IsFinal(code, j.ruled.Effect):
 		j.server.EndRow()
 	case j.countedBy != code:
 		r.countRefusal(j, code)

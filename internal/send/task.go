@@ -100,11 +100,17 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 	out.Status = was.Fate
 	if was.Fate == item.Delivered {
 		r.lacks(j, &out, missing)
-		r.warnOfSham(j, resp, head)
+		if !r.Answers.Covers(end.Status) {
+			r.warnOfSham(j, resp, head)
+		}
 		return out, was.Outage
 	}
+	if resp == nil && end.Status != 0 { // such as one of 2xx that does not count
+		head = j.ruled.Body[:min(len(j.ruled.Body), reply.MaxHead)]
+		cut = len(head) == reply.MaxHead
+	}
 	why := status.Failure{
-		End: was, Call: end, Method: j.item.Method, URL: j.item.URL, Answer: resp,
+		End: was, Call: end, Method: j.item.Method, URL: j.item.URL, Answer: resp, Ruled: j.ruled,
 		PerhapsTLS: r.mayBeTLS(j, end.Err), Excerpt: reply.Excerpt(head, cut),
 		Away: r.leadsAstray(resp),
 		Hide: func(text string) string { return r.hide(j.item, text) },

@@ -141,8 +141,8 @@ func Trouble(e throttle.Event) string {
 	switch fault := body.Fault(e.Err); {
 	case errors.Is(e.Err, context.Canceled):
 		return ""
-	case errors.Is(e.Err, outcome.ErrEarly):
-		return outcome.ErrEarly.Error()
+	case e.Err == outcome.ErrEarly, e.Err == outcome.ErrUnread:
+		return e.Err.Error()
 	case fault != nil:
 		return body.FaultKind(fault)
 	case e.Err == nil:

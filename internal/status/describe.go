@@ -6,7 +6,6 @@ import (
 
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
-	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/throttle"
 )
@@ -70,13 +69,3 @@ func Scanned(found source.Summary, left source.LeftOut) (notes []string) {
 
 // Gone is a note about files that were found and are not there any more.
 func Gone(n int64) string { return human.Plural(n, "file") + " that were found are gone" }
-
-// Sham warns of an acceptance that looks like none.
-func Sham(sham reply.Sham, path string, code int, text string) string {
-	if sham == reply.Page {
-		return path + ": the server answered 200 with a web page, " +
-			"which may ask to sign in or show an error: check that the file arrived"
-	}
-	return fmt.Sprintf("%s: the server answered %d, but its text says that it failed: %s", path,
-		code, text)
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/nethttp"
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/reply"
+	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/retry"
 )
 
@@ -40,6 +41,7 @@ type Failure struct {
 	Answer      *http.Response // nil if there was none
 	Excerpt     string         // of its text
 	Away        string         // the server it leads to, which the user may name; "": none
+	Ruled       rules.Verdict  // what the user's rules say of it
 
 	// Hide hides secrets in a text that may come from the server.
 	Hide func(text string) string
@@ -72,6 +74,9 @@ func (f *Failure) String() string {
 	case f.Answer != nil && f.Answer.Request != nil &&
 		nethttp.Origin(f.Answer.Request.URL) != nethttp.OriginOf(f.URL):
 		text += " by " + f.Answer.Request.URL.Host + ", where it was redirected to"
+	}
+	if by := byRule(f.Ruled); by != "" {
+		text += ": " + by
 	}
 	// else it is but the status in words
 	if excerpt := f.Hide(f.Excerpt); !strings.Contains(text, excerpt) {
@@ -131,6 +136,12 @@ func Reason(v outcome.Verdict) string {
 		return body.FaultKind(v.Fault)
 	case v.KeyInUse:
 		return "key in use"
+	case v.Ruled == rules.Reject:
+		return "rejected by a rule"
+	case v.Ruled == rules.Retry, v.Ruled == rules.Throttle:
+		return "by --" + v.Ruled.String()
+	case v.Ruled == rules.Unread:
+		return outcome.ErrUnread.Error()
 	}
 	return ""
 }

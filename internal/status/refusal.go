@@ -43,6 +43,9 @@ func Advice(status int) string {
 	if text := refusals[status]; text != "" {
 		return text
 	}
+	if status <= 299 {
+		return "check the rules (--accept, --reject), and what the answers say"
+	}
 	if status <= 399 {
 		return "check the URL, and send to where the redirect leads"
 	}
