@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/internal/send"
 	"github.com/penstock/penstock/internal/source"
 )
@@ -136,6 +137,18 @@ func (f *sendFlags) groups() (groups []group) {
 		"send each file's SHA-256 in Content-Digest, and go by it when a file was only touched")
 	safe.BoolVar(&f.run.NoOverwrite, "no-overwrite", false,
 		"send If-None-Match: *, by which a server refuses what it has already")
+
+	means := in("What an answer means, where its status does not say; the first RULE that matches")
+	means.Var(rule(&f.run.Answers, rules.Accept), "accept",
+		"answers that accept a file: 409, or 200:TEST with a test in jq on the answer; what "+
+			"passes none of these tests is rejected")
+	means.Var(rule(&f.run.Answers, rules.Reject), "reject",
+		"answers that fail a file, such as 200:.success==false, or "+dialects(rules.Reject))
+	means.Var(rule(&f.run.Answers, rules.Retry), "retry-on",
+		"answers after which a file is sent again, at an attempt")
+	means.Var(rule(&f.run.Answers, rules.Throttle), "throttle-on",
+		"answers that mean too fast, as 429 does, such as "+
+			`403:.reason=="rateLimit", or `+dialects(rules.Throttle))
 
 	when := in("When to give up")
 	when.Var(newValue(&f.run.Attempts, "N", wholeNumber(math.MaxInt, "")).or("8"), "attempts",

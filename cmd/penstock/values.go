@@ -134,6 +134,22 @@ func readCapture(before rules.Captures, s string) (rules.Captures, error) {
 	return before, err
 }
 
+// rule is a value that is a rule of what an answer means. All flags for rules have one list, in the
+// order in which they are given.
+func rule(to *rules.Set, effect rules.Effect) *value[rules.Set] {
+	return severalValues(to, "RULE", func(s rules.Set, text string) (rules.Set, error) {
+		if err := s.Add(effect, text); err != nil {
+			return s, valueError(": " + err.Error())
+		}
+		return s, nil
+	})
+}
+
+// dialects names the sets of rules that there are for an effect.
+func dialects(effect rules.Effect) string {
+	return "the name of a set: " + strings.Join(rules.Dialects(effect), ", ")
+}
+
 func readMethod(s string) (string, error) {
 	if err := nethttp.CheckMethod(strings.ToUpper(s)); err != nil {
 		return "", valueError(": " + err.Error())

@@ -138,8 +138,10 @@ func Reason(v outcome.Verdict) string {
 		return "key in use"
 	case v.Ruled == rules.Reject:
 		return "rejected by a rule"
-	case v.Ruled == rules.Retry, v.Ruled == rules.Throttle:
-		return "by --" + v.Ruled.String()
+	case v.Ruled == rules.Retry:
+		return "repeated by a rule"
+	case v.Ruled == rules.Throttle:
+		return "throttled by a rule"
 	case v.Ruled == rules.Unread:
 		return outcome.ErrUnread.Error()
 	}

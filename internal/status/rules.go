@@ -18,8 +18,10 @@ func TroubleByRule(e throttle.Event, ruled rules.Effect) string {
 		return ""
 	case ruled == rules.Reject:
 		return Line(e.Status) + ", rejected by a rule"
-	case ruled == rules.Retry, ruled == rules.Throttle:
-		return Line(e.Status) + ", by --" + ruled.String()
+	case ruled == rules.Retry:
+		return Line(e.Status) + ", repeated by a rule"
+	case ruled == rules.Throttle:
+		return Line(e.Status) + ", throttled by a rule"
 	}
 	return Trouble(e)
 }
