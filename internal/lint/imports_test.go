@@ -307,7 +307,8 @@ func TestImports(t *testing.T) {
 		name: "outcome",
 		of:   []string{module + "/internal/outcome"},
 		may: []string{module + "/internal/body", hint, item, nethttp,
-			module + "/internal/resume", module + "/internal/rules", module + "/internal/upstream", module + "/internal/wire", module + "/retry",
+			module + "/internal/resume", module + "/internal/rules",
+			module + "/internal/upstream", module + "/internal/wire", module + "/retry",
 			module + "/throttle"},
 		why: "it judges by what it is told, and has no words",
 	}, {

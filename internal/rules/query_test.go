@@ -230,7 +230,7 @@ func hostile() map[string]string {
 	}
 }
 
-// Whatever an expression and an answer are, they take little time and memory.
+// [rules bounded] Whatever an expression and an answer are, they take little time and memory.
 func TestBounded(t *testing.T) {
 	const mostMemory = 64 << 20
 	for text, body := range hostile() {

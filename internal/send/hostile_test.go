@@ -413,7 +413,7 @@ func TestTextsAreTame(t *testing.T) {
 	}
 }
 
-// An acceptance that looks like none is warned of, once a run, and counts.
+// [sham] An acceptance that looks like none is warned of, once a run, and counts.
 func TestShamAcceptance(t *testing.T) {
 	const page, failed = "with a web page", "its text says that it failed"
 	for _, c := range []struct {

@@ -24,8 +24,8 @@ func (w *world) rule(effect rules.Effect, text string) {
 	test.OK(w, w.Answers.Add(effect, text))
 }
 
-// A server that says by 403 and its body that requests come too fast is served at its pace, as one
-// that says so by 429 is.
+// [throttle on] A server that says by 403 and its body that requests come too fast is served at its
+// pace, as one that says so by 429 is.
 func TestThrottledByBody(t *testing.T) {
 	const files, rps = 300, 5
 	var took, refused []float64
@@ -83,7 +83,7 @@ func TestThrottledUntil(t *testing.T) {
 	}
 }
 
-// What is rejected counts nowhere as delivered, and what is accepted does everywhere.
+// [rules] What is rejected counts nowhere as delivered, and what is accepted does everywhere.
 func TestRuledEverywhere(t *testing.T) {
 	// Each third file is there already, and each third is refused in a 200.
 	handler := func(rw http.ResponseWriter, r *http.Request) {
