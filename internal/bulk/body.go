@@ -28,7 +28,7 @@ func (t *translation) form() {
 		case secretName(p.Name) && !t.fills(p.Value):
 			value = "<" + partWord(t.ownedText(label(p.Name), p.Value), true)
 		default:
-			value = partWord(t.value(p.Name, p.Value, inBody), false)
+			value = partWord(t.value(p.Name, p.Value), false)
 		}
 		t.add("-F", escape(p.Name)+"="+value+t.attributes(p))
 	}
@@ -91,7 +91,7 @@ func (t *translation) body() {
 		if contentAt("", text) == 0 {
 			t.note("penstock sends base64 with another type than %s.", formType)
 			kind = "text/plain"
-			text = t.value("", text, inBody)
+			text = t.value("", text)
 		} else if text = t.pairs(text); strings.Contains(text, "{base64}") {
 			t.formInstead(text)
 			return
@@ -144,7 +144,7 @@ func (t *translation) json(text string) string {
 			if secretName(key) && !t.fills(value) {
 				t.secretBody = true
 			}
-			return t.value(key, value, inBody)
+			return t.value(key, value)
 		}
 		if digits.MatchString(value) && sizeName.MatchString(key) {
 			t.varies++
@@ -170,7 +170,7 @@ func (t *translation) pairs(text string) string {
 			t.varies++
 			value = as
 		} else {
-			value = t.value(name, value, inBody)
+			value = t.value(name, value)
 		}
 		pairs[i] = name + "=" + value
 	}

@@ -120,9 +120,9 @@ var (
 
 // value returns a value as a template. What it is may follow from the value as a whole, and
 // from its name.
-func (t *translation) value(name, value string, in place) string {
+func (t *translation) value(name, value string) string {
 	if t.file.path != "" {
-		if as := t.wholeValue(name, value, in); as != "" {
+		if as := t.wholeValue(name, value, inBody); as != "" {
 			t.varies++
 			return as
 		}
@@ -131,7 +131,7 @@ func (t *translation) value(name, value string, in place) string {
 		}
 	}
 	t.mustFill(value)
-	return t.vary(value, in)
+	return t.vary(value, inBody)
 }
 
 func (t *translation) wholeValue(name, value string, in place) string {
