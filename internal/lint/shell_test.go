@@ -27,8 +27,12 @@ func TestReadmeShell(t *testing.T) {
 		switch b.kind {
 		case "bash", "shell", "console", "powershell":
 			t.Errorf("README.md:%d: call the block sh, so that it is tested", b.line)
-		case "sh":
-			for _, words := range shellCommands(b.text) {
+		case "sh", "cron":
+			text := b.text
+			if b.kind == "cron" {
+				text = cronTimes.ReplaceAllString(text, "")
+			}
+			for _, words := range shellCommands(text) {
 				command := strings.Join(words, " ")
 				switch {
 				case words[0] == "penstock":
@@ -46,7 +50,7 @@ func TestReadmeShell(t *testing.T) {
 						string(admin), line) {
 						t.Errorf("README.md:%d: admin.txtar does not: %s", b.line, line)
 					}
-				case words[0] == "curl", words[0] == "jq":
+				case words[0] == "curl", words[0] == "jq", words[0] == "sh":
 					if !slices.ContainsFunc(tested,
 						func(script []string) bool { return covers(script, words) }) {
 						t.Errorf("README.md:%d: no script has this command: %s", b.line, command)
@@ -66,6 +70,9 @@ func TestReadmeShell(t *testing.T) {
 		}
 	}
 }
+
+// cronTimes are when cron runs a line.
+var cronTimes = regexp.MustCompile(`(?m)^(?:[0-9*/,-]+ ){5}`)
 
 // packageDirs are the packages of this module in a go command, as directories.
 func packageDirs(words []string) (dirs []string) {
@@ -137,7 +144,7 @@ func shellCommands(text string) (commands [][]string) {
 	return commands
 }
 
-// scripts returns the commands of penstock, curl and jq in all test scripts, as words.
+// scripts returns the commands of penstock, curl, jq and sh in all test scripts, as words.
 func scripts(t *testing.T) (commands [][]string) {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(root, "cmd", "penstock", "testdata", "script",
@@ -160,7 +167,8 @@ func scripts(t *testing.T) (commands [][]string) {
 				strings.HasSuffix(words[n], "&") {
 				words = words[:n] // in the background
 			}
-			if len(words) > 0 && slices.Contains([]string{"penstock", "curl", "jq"}, words[0]) {
+			programs := []string{"penstock", "curl", "jq", "sh"}
+			if len(words) > 0 && slices.Contains(programs, words[0]) {
 				commands = append(commands, words)
 			}
 		}
