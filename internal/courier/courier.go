@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,6 +60,7 @@ func (c *courier) poke() {
 func (c *courier) run(ctx context.Context) {
 	var group sync.WaitGroup
 	defer group.Wait()
+	c.holdAsBefore()
 	for {
 		n, after := c.room(time.Now())
 		var list []outbox.Entry
@@ -194,6 +196,22 @@ func (c *courier) heldUntil() time.Time {
 // mostAlike is how many refused credentials in a row show that it is not about the one request.
 const mostAlike = 10
 
+// holdAsBefore goes on with a hold for refused credentials that a relay before this one has left:
+// others would be failed to find it out anew. The first request is tried at once, since the
+// credentials may be others now.
+func (c *courier) holdAsBefore() {
+	status, err := c.s.Store.Setback(c.t.Name, credentialStatuses[:]...)
+	if err != nil {
+		c.s.tellStore(err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if status != 0 {
+		c.held = hold{on: true, status: status, alike: mostAlike}
+	}
+}
+
 // judge records how a request ended, and reports whether it is to wait with the others.
 func (c *courier) judge(end retry.Result, o *outbox.Outcome) bool {
 	c.mu.Lock()
@@ -213,7 +231,7 @@ func (c *courier) judge(end retry.Result, o *outbox.Outcome) bool {
 	if !unreachable && (!refused || h.alike < mostAlike) {
 		return false
 	}
-	if !h.on {
+	if h.until.IsZero() { // the first since it is on, or since the relay was started
 		c.s.Log.Warn(status.DeliveryHeld(c.t.Name, o.Reason, faulty))
 		c.recallLocked(errHeld)
 	}
@@ -221,11 +239,10 @@ func (c *courier) judge(end retry.Result, o *outbox.Outcome) bool {
 	return true
 }
 
-// aboutCredentials reports whether a status is about the account or its room, and not about what
-// was sent.
-func aboutCredentials(code int) bool {
-	return code == 401 || code == 402 || code == 407 || code == 507
-}
+// credentialStatuses are about the account or its room, and not about what was sent.
+var credentialStatuses = [...]int{401, 402, 407, 507}
+
+func aboutCredentials(code int) bool { return slices.Contains(credentialStatuses[:], code) }
 
 // earlier returns the earlier of two times, of which zero is none.
 func earlier(a, b time.Time) time.Time {

@@ -258,6 +258,11 @@ func (s *Store) Get(id string) (Entry, error) {
 // List is that of a [Reader].
 func (s *Store) List(f Filter) iter.Seq2[Entry, error] { return s.reader.List(f) }
 
+// Setback is that of a [Reader].
+func (s *Store) Setback(target string, statuses ...int) (int, error) {
+	return s.reader.Setback(target, statuses...)
+}
+
 // Body is that of a [Reader].
 func (s *Store) Body(id string) (open func() (io.ReadCloser, error), err error) {
 	return s.reader.Body(id)

@@ -130,6 +130,25 @@ func (r *Reader) answer(seq int64) (a *Answer, err error) {
 	return a, err
 }
 
+// Setback returns which of some statuses the last answer to a request had that still waits for a
+// target; 0 if there is no such request.
+func (r *Reader) Setback(target string, statuses ...int) (status int, err error) {
+	defer dbfile.Guard(&err)()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	args := []any{Waiting, target}
+	for _, s := range statuses {
+		args = append(args, s)
+	}
+	row := r.conn.QueryRowContext(context.Background(), "SELECT status FROM request WHERE "+
+		"state = ? AND target = ? AND status IN (?"+strings.Repeat(",?", len(statuses)-1)+
+		") LIMIT 1", args...)
+	if err = scanFault(row.Scan(&status)); errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	return status, fault(r.dir, err)
+}
+
 // A Filter selects requests. The zero value selects all.
 type Filter struct {
 	States []State // if empty, all

@@ -228,6 +228,41 @@ func TestStoredUnauthorized(t *testing.T) {
 	})
 }
 
+// A new relay with the credentials that were refused does not fail more requests to find that out,
+// and one with others delivers what waits.
+func TestStoredUnauthorizedOverRestart(t *testing.T) {
+	var code, hits atomic.Int32
+	code.Store(401)
+	dir := newStore(t)
+	refuse := func(w http.ResponseWriter, _ *http.Request) {
+		hits.Add(1)
+		w.WriteHeader(int(code.Load()))
+	}
+	startStored(t, dir, Options{}, refuse, func(w *world) {
+		for i := range 30 {
+			w.put("PUT", fmt.Sprint("/", i), "")
+			synctest.Wait()
+		}
+	})
+	hits.Store(0)
+	startLater(t, time.Hour, dir, Options{}, refuse, func(w *world) {
+		time.Sleep(5*time.Minute - time.Second)
+		if st := w.relay.Store.Stats(); st.Failed != 9 || st.Waiting != 21 || hits.Load() != 5 {
+			t.Errorf("%+v after %d hits", st, hits.Load())
+		}
+		if log := w.logged(); strings.Count(log, "one is tried each 1 m") != 1 {
+			t.Error(log)
+		}
+	})
+	code.Store(200)
+	startLater(t, 2*time.Hour, dir, Options{}, refuse, func(w *world) {
+		time.Sleep(11 * time.Minute)
+		if st := w.relay.Store.Stats(); st.Failed != 9 || st.Delivered != 21 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 // What waits for its turn when the relay's credentials are refused is not sent with them.
 func TestStoredUnauthorizedUnsent(t *testing.T) {
 	var code, hits atomic.Int32
@@ -356,7 +391,7 @@ func TestStoredKeyForgotten(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}, func(w *world) {
 		at = w.put("POST", "/it", "")
-		time.Sleep(time.Minute)
+		time.Sleep(time.Second) // in a minute it may have used up its attempts
 		w.state(at, "sending")
 	})
 	busy := func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }
