@@ -263,6 +263,9 @@ func (p *parcel) outcome(req *http.Request, resp *http.Response, err error) outb
 			s.Answered(req, resp)
 		}
 		o.Answer = readAnswer(resp)
+		if p.c.t.Localise != nil {
+			p.c.t.Localise(o.Answer.Header)
+		}
 		excerpt = reply.Excerpt(o.Answer.Body[:min(len(o.Answer.Body), reply.MaxHead)],
 			len(o.Answer.Body) > reply.MaxHead)
 	}

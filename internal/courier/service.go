@@ -49,6 +49,8 @@ type Target struct {
 	Name string                       // in the store
 	Key  string                       // of its limits
 	Aim  func(*httputil.ProxyRequest) // has a request go to it
+	// Localise changes an answer before it is kept. If nil, it is kept as it came.
+	Localise func(http.Header)
 }
 
 // A Service delivers what is stored. Its methods may be called concurrently. Use [New].

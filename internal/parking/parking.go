@@ -83,12 +83,13 @@ func Waited(ctx context.Context) *Wait {
 	return nil
 }
 
-// Park has a request wait outside of net/http, until its turn comes or so long. If it reports true,
-// the handler has nothing more to do. The request is not parked if it is not by HTTP/1, if its body
-// is not in memory, or if its head has more than maxHead bytes when it is written again. Join is
-// called to join the queue with what is to be called when the turn has come.
-func (l *Lot) Park(c *http.ResponseController, req *http.Request, maxHead int, until time.Time,
-	call any, join func(turn func()) *fair.Place) bool {
+// Park has a request wait outside of net/http, until its turn comes or it is given up. At that time
+// it is, if due reports it then, or else at the time to ask again that due returns. If Park reports
+// true, the handler has nothing more to do. The request is not parked if it is not by HTTP/1, if
+// its body is not in memory, or if its head has more than maxHead bytes when it is written again.
+// Join is called to join the queue with what is to be called when the turn has come.
+func (l *Lot) Park(c *http.ResponseController, req *http.Request, maxHead int, at time.Time,
+	due func() (again time.Time, is bool), call any, join func(turn func()) *fair.Place) bool {
 
 	hasBody := req.Body != nil && req.Body != http.NoBody
 	if hasBody && req.GetBody == nil {
@@ -112,9 +113,9 @@ func (l *Lot) Park(c *http.ResponseController, req *http.Request, maxHead int, u
 		head.Write(was.head)
 	}
 	p := &parked{Conn: conn, lot: l, head: bytes.Clone(head.Bytes()), woken: make(chan struct{}, 1)}
-	_ = conn.SetReadDeadline(until)
+	_ = conn.SetReadDeadline(at)
 	p.place = join(p.wake)
-	go p.wait(call, until)
+	go p.wait(call, due)
 	return true
 }
 
@@ -129,8 +130,8 @@ func headOf(req *http.Request) *bytes.Buffer {
 }
 
 // wait waits for the turn. It is all that there is of the request meanwhile, so its stack is small.
-func (p *parked) wait(call any, until time.Time) {
-	gone := p.sleep(until)
+func (p *parked) wait(call any, due func() (time.Time, bool)) {
+	gone := p.sleep(due)
 	turn, err := p.place.Leave()
 	p.place = nil
 	p.over.Store(&Wait{call, turn, err})
@@ -145,20 +146,46 @@ func (p *parked) wait(call any, until time.Time) {
 	_ = p.Close() // nobody reads what it says
 }
 
-// sleep returns when p was woken, or when it is late, or if the client has gone, which it reports.
-func (p *parked) sleep(until time.Time) (gone bool) {
-	n, err := p.Conn.Read(p.next[:])
-	if n == 0 {
-		return !errors.Is(err, os.ErrDeadlineExceeded)
+// sleep returns when p was woken, or when it is due, or if the client has gone, which it reports.
+func (p *parked) sleep(due func() (time.Time, bool)) (gone bool) {
+	for {
+		n, err := p.Conn.Read(p.next[:])
+		if n > 0 {
+			p.head = append(p.head, p.next[0]) // of the client's next request
+			p.sleepDeaf(due)
+			return false
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return true
+		}
+		at, is := due()
+		if is {
+			return false
+		}
+		_ = p.Conn.SetReadDeadline(at)
+		select {
+		case <-p.woken: // before that: the deadline that woke it is lost
+			return false
+		default:
+		}
 	}
-	p.head = append(p.head, p.next[0]) // of the client's next request
-	late := time.NewTimer(time.Until(until))
-	defer late.Stop()
-	select {
-	case <-p.woken:
-	case <-late.C:
+}
+
+// sleepDeaf is sleep without an eye on the client, of which a byte was read already.
+func (p *parked) sleepDeaf(due func() (time.Time, bool)) {
+	for {
+		at, is := due()
+		if is {
+			return
+		}
+		late := time.NewTimer(time.Until(at))
+		select {
+		case <-p.woken:
+			late.Stop()
+			return
+		case <-late.C:
+		}
 	}
-	return false
 }
 
 // wake ends sleep.

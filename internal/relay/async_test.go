@@ -100,7 +100,7 @@ func TestStored(t *testing.T) {
 		got = req
 		text, _ := io.ReadAll(req.Body)
 		body = string(text)
-		w.Header().Set("Location", "/items/7")
+		w.Header().Set("Location", "http://target/base/v1/items/7")
 		w.WriteHeader(201)
 		io.WriteString(w, "done")
 	}, func(w *world) {
@@ -128,7 +128,7 @@ func TestStored(t *testing.T) {
 		s := w.state(at, "delivered")
 		if s.Client != "nightly" || s.Attempts != 1 || s.URI != "/v1/items?x=%2F&y" ||
 			s.Answer.Status != 201 || s.Answer.Body != "done" ||
-			s.Answer.Headers.Get("Location") != "/items/7" {
+			s.Answer.Headers.Get("Location") != "/v1/items/7" {
 
 			t.Errorf("%+v", s)
 		}

@@ -2,16 +2,19 @@ package relay
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
 )
 
 // startDown runs a test in a world whose target cannot be reached.
@@ -20,15 +23,26 @@ func startDown(t *testing.T, o Options, do func(w *world)) {
 	startUnreached(t, o, os.NewSyscallError("connect", syscall.ECONNREFUSED), do)
 }
 
+// startParkedDown is startDown where requests are parked.
+func startParkedDown(t *testing.T, o Options, do func(w *world)) {
+	t.Helper()
+	startIn(t, 0, o, unreachable(os.NewSyscallError("connect", syscall.ECONNREFUSED)),
+		func(http.ResponseWriter, *http.Request) {}, do)
+}
+
 // startUnreached runs a test in a world where connections to the target fail.
 func startUnreached(t *testing.T, o Options, why error, do func(w *world)) {
 	t.Helper()
-	unreachable := func(o *Options) {
+	startIn(t, parkFrom, o, unreachable(why), func(http.ResponseWriter, *http.Request) {}, do)
+}
+
+// unreachable has connections to the target fail.
+func unreachable(why error) func(*Options) {
+	return func(o *Options) {
 		o.Network.Dial = func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Err: why}
 		}
 	}
-	startIn(t, parkFrom, o, unreachable, func(http.ResponseWriter, *http.Request) {}, do)
 }
 
 // While the target is down, a request that the next try comes too late for is refused at once, and
@@ -68,21 +82,51 @@ func TestDownRefusesAtOnce(t *testing.T) {
 	})
 }
 
-// A request that the target does not accept is given up in time, also while it waits behind others.
+// A request that the target does not accept is given up in time, also while it waits behind others,
+// parked or not.
 func TestGivenUpWhileDown(t *testing.T) {
-	startDown(t, Options{GiveUpAfter: 15 * time.Second}, func(w *world) {
+	for _, start := range []func(*testing.T, Options, func(*world)){startDown, startParkedDown} {
+		start(t, Options{GiveUpAfter: 15 * time.Second}, func(w *world) {
+			var group sync.WaitGroup
+			for range 12 {
+				group.Go(func() {
+					a := w.send("PUT", "/x", "x")
+					took := a.took.Round(time.Millisecond)
+					if a.Status != 503 || a.Outcome != retry.Deferred || took > 15*time.Second ||
+						!strings.Contains(a.Detail, "--give-up-after") ||
+						a.Attempts > 0 && !strings.Contains(a.Detail, "connection") {
+						t.Errorf("after %v: %s", a.took, a.body)
+					}
+				})
+			}
+			group.Wait()
+		})
+	}
+}
+
+// What is parked before an outage and comes through it is answered, though it was looked at.
+func TestParkedOverOutage(t *testing.T) {
+	var down atomic.Bool
+	o := Options{GiveUpAfter: 15 * time.Second, QueueWait: 5 * time.Minute,
+		Limits: throttle.Limits{InFlight: 1, Fixed: true}}
+	startWith(t, 0, o, func(rw http.ResponseWriter, _ *http.Request) {
+		time.Sleep(4 * time.Second)
+		if down.Load() {
+			rw.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}, func(w *world) {
 		var group sync.WaitGroup
-		for range 12 {
+		for i := range 12 {
 			group.Go(func() {
-				a := w.send("PUT", "/x", "x")
-				took := a.took.Round(time.Millisecond)
-				if a.Status != 503 || a.Outcome != retry.Deferred || took > 15*time.Second ||
-					!strings.Contains(a.Detail, "--give-up-after") ||
-					a.Attempts > 0 && !strings.Contains(a.Detail, "connection") {
-					t.Errorf("after %v: %s", a.took, a.body)
+				if a := w.send("PUT", fmt.Sprint("/", i), "x"); a.status != 200 {
+					t.Errorf("%d: %d after %v: %s", i, a.status, a.took, a.body)
 				}
 			})
 		}
+		time.Sleep(20 * time.Second)
+		down.Store(true)
+		time.Sleep(6 * time.Second)
+		down.Store(false)
 		group.Wait()
 	})
 }

@@ -24,22 +24,33 @@ func (r *Relay) expiry(c *call) (time.Time, error) {
 	return c.until, errLate
 }
 
+// look returns when to see whether a call that waits is due, which it is at that time at the
+// latest: no outage that begins later ends it before.
+func (r *Relay) look(at time.Time) time.Time {
+	if soon := time.Now().Add(max(r.GiveUpAfter, grace)); soon.Before(at) {
+		return soon
+	}
+	return at
+}
+
+// due reports whether a call is given up that waits, or else when to look again.
+func (r *Relay) due(c *call) (again time.Time, is bool) {
+	at, _ := r.expiry(c)
+	return r.look(at), !at.After(time.Now())
+}
+
 // expireAt gives up a call at that time, or when expiry says that it is due, unless the timer that
 // it returns is stopped.
 func (r *Relay) expireAt(c *call, at time.Time) *time.Timer {
-	if soon := time.Now().Add(r.GiveUpAfter); soon.Before(at) {
-		at = soon // no outage that begins later ends it before
-	}
-	return time.AfterFunc(time.Until(at), func() { r.expire(c) })
+	return time.AfterFunc(time.Until(r.look(at)), func() { r.expire(c) })
 }
 
 // expire gives up a call that waits if it is due. One that is with the target is given up if it has
 // to wait again.
 func (r *Relay) expire(c *call) {
 	at, why := r.expiry(c)
-	now := time.Now()
 	switch {
-	case at.After(now):
+	case at.After(time.Now()):
 		timer := r.expireAt(c, at)
 		context.AfterFunc(c, func() { timer.Stop() })
 	case !c.flying.Load():

@@ -88,10 +88,11 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 		}
 	}()
 	if was := parking.Waited(req.Context()); was != nil {
+		c := was.Call.(*call)
 		if was.Err == fair.ErrLeft {
-			was.Err = errLate
+			_, was.Err = r.expiry(c)
 		}
-		r.serve(w, req, was.Call.(*call), was)
+		r.serve(w, req, c, was)
 		return
 	}
 	r.tally.begin()
@@ -107,7 +108,7 @@ func (r *Relay) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	}
 	if r.CacheBytes > 0 && storable(req.Method) {
 		if resp := r.cache.Stored(t.asked(req)); resp != nil {
-			r.answerStored(w, resp)
+			r.answerStored(w, t, resp)
 			return
 		}
 	}
@@ -142,13 +143,17 @@ func (r *Relay) serve(
 	if was != nil && was.Turn != nil {
 		defer was.Turn.Release()
 	} else if was != nil {
-		if was.Err == errLate {
-			cancel(errLate)
+		if slices.Contains(ours, was.Err) {
+			cancel(was.Err)
 		}
 		r.failed(w, req, was.Err)
 		return false
 	}
-	defer r.expireAt(c, c.until).Stop()
+	at := c.until
+	if was != nil { // in an outage it is due earlier, and has waited for a part of that
+		at, _ = r.expiry(c)
+	}
+	defer r.expireAt(c, at).Stop()
 	if req.Body != nil && req.Body != http.NoBody {
 		if why := r.take(w, req, c); why != nil {
 			r.refuse(w, why)
@@ -210,11 +215,13 @@ func (r *Relay) park(w *clientconn.Writer, req *http.Request, c *call) bool {
 	if r.lot == nil || c.body != nil || r.fair.Queue(c.target.key).Waiting < r.parkFrom {
 		return false
 	}
-	return r.lot.Park(w.Conn, req, headBytes, c.until, c, func(turn func()) *fair.Place {
+	due := func() (time.Time, bool) { return r.due(c) }
+	join := func(turn func()) *fair.Place {
 		c.Context, c.cancel = r.base, nil // the request's own ends now
 		size := max(req.ContentLength, 0)
 		return r.fair.Join(fair.WithTrace(c, &c.trace), c.target.key, size, turn)
-	})
+	}
+	return r.lot.Park(w.Conn, req, headBytes, r.look(c.until), due, c, join)
 }
 
 // refuse answers a request that is not passed on.
@@ -291,10 +298,11 @@ func (r *Relay) rewrite(p *httputil.ProxyRequest) {
 }
 
 // answerStored answers with what is stored, which costs the client no wait.
-func (r *Relay) answerStored(w http.ResponseWriter, resp *http.Response) {
+func (r *Relay) answerStored(w http.ResponseWriter, t *target, resp *http.Response) {
 	defer resp.Body.Close()
 	h := w.Header()
 	maps.Copy(h, resp.Header)
+	t.localise(h)
 	h.Add("Via", viaOf(resp.Proto))
 	h.Add("Server-Timing", timing.Value(nil))
 	r.tally.answer()
@@ -322,6 +330,7 @@ func (r *Relay) answered(resp *http.Response) error {
 	waited := (*fair.Trace)(nil)
 	if c := callOf(resp.Request.Context()); c != nil {
 		waited = &c.trace
+		c.target.localise(resp.Header)
 	}
 	resp.Header.Add("Server-Timing", timing.Value(waited))
 	r.tally.answer()

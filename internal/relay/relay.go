@@ -144,7 +144,8 @@ func (r *Relay) newCourier() *courier.Service {
 	}
 	for _, name := range r.names() {
 		t := r.targets[name]
-		o.Targets = append(o.Targets, courier.Target{Name: t.stored(), Key: t.key, Aim: t.aim})
+		o.Targets = append(o.Targets, courier.Target{Name: t.stored(), Key: t.key, Aim: t.aim,
+			Localise: t.localise})
 	}
 	return courier.New(o)
 }

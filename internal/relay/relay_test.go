@@ -579,3 +579,49 @@ func TestMaxForwards(t *testing.T) {
 		}
 	})
 }
+
+// A place of the target's that a client is told is one that it reaches by the relay.
+func TestLocation(t *testing.T) {
+	for _, row := range []struct {
+		to, name   string // the target
+		path       string // of the request
+		says, want string
+	}{
+		{"http://target", "", "/a", "http://target/b?c=d#e", "/b?c=d#e"},
+		{"http://target", "", "/a", "http://TARGET:80/b", "/b"},
+		{"http://target", "", "/a", "/b", "/b"},
+		{"http://target", "", "/a/x", "b", "b"},
+		{"http://target", "", "/a", "http://target", "/"},
+		{"http://target", "", "/a", "https://target/b", "https://target/b"},
+		{"http://target", "", "/a", "http://other/b", "http://other/b"},
+		{"http://target", "", "/a", "http://target//b", "/.//b"},
+		{"http://target/base?from=us", "", "/a", "http://target/base/b?from=us&c=d", "/b?c=d"},
+		{"http://target/base?from=us", "", "/a", "http://target/base/b%2Fc?from=us", "/b%2Fc"},
+		{"http://target/base?from=us", "", "/a", "/base/b", "/b"},
+		{"http://target/base/", "", "/a", "http://target/base/", "/"},
+		{"http://target/base", "", "/a", "http://target/basement", "http://target/basement"},
+		{"http://target/base", "", "/a", "/elsewhere", "/elsewhere"},
+		{"http://target", "files", "/files/a", "http://target/b", "/files/b"},
+		{"http://target/base", "files", "/files/a", "/base/b", "/files/b"},
+		{"http://target", "", "/a", ":", ":"},
+		{"http://target", "", "/a", "", ""},
+	} {
+		o := Options{Targets: []Target{{Name: row.name, URL: parse(t, row.to)}}}
+		if row.name != "" {
+			o.Targets = append(o.Targets, Target{Name: "x", URL: parse(t, "http://x")})
+		}
+		start(t, o, func(rw http.ResponseWriter, _ *http.Request) {
+			rw.Header().Set("Location", row.says)
+			rw.Header().Set("Content-Location", row.says)
+			rw.WriteHeader(http.StatusCreated)
+		}, func(w *world) {
+			a := w.send("POST", row.path, "x")
+			for _, name := range []string{"Location", "Content-Location"} {
+				if got := a.header.Get(name); got != row.want {
+					t.Errorf("to %s as %q: %s %q is %q, want %q", row.to, row.name, name, row.says,
+						got, row.want)
+				}
+			}
+		})
+	}
+}
