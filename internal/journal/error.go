@@ -2,12 +2,7 @@ package journal
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
-	"syscall"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/lockfile"
@@ -70,46 +65,28 @@ func faultFor(path string, err error, remedy Remedy) error {
 	if err == nil || errors.As(err, &known) || errors.As(err, &inUse) {
 		return err
 	}
-	e := &Error{Path: path, Err: err, Remedy: remedy}
-	var se *sqlite.Error
+	e := &Error{Path: path, Remedy: remedy}
+	var of dbfile.Fault
+	of, e.Err = dbfile.FaultOf(err)
+	own, ofFile := remedies[of]
+	if ofFile {
+		e.Remedy = own
+	}
 	var pe *fs.PathError
 	switch {
-	case errors.As(err, &se):
-		e.sqlite(se)
-	case errors.Is(err, errDamaged), errors.Is(err, dbfile.ErrForeign):
-		e.Remedy = MoveAway
-	case errors.Is(err, dbfile.ErrLogOnly):
-		e.Remedy = PutBack
 	case errors.Is(err, errNewer):
 		e.Remedy = UseAnother
 	case errors.Is(err, lockfile.ErrStranger):
 		e.Remedy = RemoveLock
-	case errors.Is(err, errReplaced):
-		e.Remedy = KeepOff
-	case errors.Is(err, syscall.ENOSPC):
-		e.Remedy = MakeRoom
-	case errors.As(err, &pe) && pe.Path == path:
+	case !ofFile && errors.As(err, &pe) && pe.Path == path:
 		e.Err = pe.Err
 	}
 	return e
 }
 
-func (e *Error) sqlite(se *sqlite.Error) {
-	say := func(what string, remedy Remedy) {
-		e.Err, e.Remedy = fmt.Errorf("%s (SQLite: %w)", what, se), remedy
-	}
-	switch se.Code() & 0xff {
-	case sqlite3.SQLITE_FULL:
-		say("the disk is full", MakeRoom)
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
-		say("cannot be written", e.Remedy)
-	case sqlite3.SQLITE_IOERR:
-		say("cannot be read or written", CheckDisk)
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
-		say("is locked by another program", EndOther)
-	case sqlite3.SQLITE_NOMEM:
-		say("needs more memory than there is", NoRemedy)
-	default:
-		e.Err, e.Remedy = fmt.Errorf("%w (SQLite: %w)", errDamaged, se), MoveAway
-	}
+// remedies are those of what is wrong with the file, where it does not depend on its use.
+var remedies = map[dbfile.Fault]Remedy{
+	dbfile.Full: MakeRoom, dbfile.Unread: CheckDisk, dbfile.Damaged: MoveAway,
+	dbfile.Foreign: MoveAway, dbfile.LogOnly: PutBack, dbfile.Replaced: KeepOff,
+	dbfile.Locked: EndOther, dbfile.NoMemory: NoRemedy,
 }

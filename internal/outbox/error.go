@@ -3,11 +3,6 @@ package outbox
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"syscall"
-
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/penstock/penstock/internal/dbfile"
 	"github.com/penstock/penstock/internal/lockfile"
@@ -81,49 +76,31 @@ func fault(path string, err error) error {
 
 		return err
 	}
-	e := &Error{Path: path, Err: err}
-	var se *sqlite.Error
-	var inUse *lockfile.InUseError
+	e := &Error{Path: path}
+	var of dbfile.Fault
+	of, e.Err = dbfile.FaultOf(err)
+	e.Fault = faults[of]
+	inUse, used := errors.AsType[*lockfile.InUseError](err)
 	switch {
-	case errors.As(err, &se):
-		e.sqlite(se)
-	case errors.As(err, &inUse):
+	case used:
 		e.Err, e.Fault = inUseBy{inUse}, InUse
-	case errors.Is(err, dbfile.ErrForeign):
-		e.Err, e.Fault = errForeign, Foreign
-	case errors.Is(err, dbfile.ErrDamaged):
-		e.Fault = Damaged
+	case e.Fault == Foreign:
+		e.Err = errForeign
 	case errors.Is(err, errNewer):
 		e.Fault = Newer
-	case errors.Is(err, dbfile.ErrLogOnly), errors.Is(err, lockfile.ErrStranger),
-		errors.Is(err, errReplaced):
+	case errors.Is(err, lockfile.ErrStranger):
 		e.Fault = Meddled
-	case errors.Is(err, errNoRoom), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, errNoRoom):
 		e.Fault = Full
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		e.Fault = Unwritten
 	}
 	return e
 }
 
-func (e *Error) sqlite(se *sqlite.Error) {
-	say := func(what string, f Fault) {
-		e.Err, e.Fault = fmt.Errorf("%s (SQLite: %w)", what, se), f
-	}
-	switch se.Code() & 0xff {
-	case sqlite3.SQLITE_FULL:
-		say("the disk is full", Full)
-	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN:
-		say("cannot be written", Unwritten)
-	case sqlite3.SQLITE_IOERR:
-		say("cannot be read or written", Other)
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL:
-		say("is locked by another program", Meddled)
-	case sqlite3.SQLITE_NOMEM:
-		say("needs more memory than there is", Other)
-	default:
-		e.Err, e.Fault = fmt.Errorf("%w (SQLite: %w)", dbfile.ErrDamaged, se), Damaged
-	}
+// faults are the kinds of what is wrong with the file; those that are missing are Other.
+var faults = map[dbfile.Fault]Fault{
+	dbfile.Full: Full, dbfile.Unwritten: Unwritten, dbfile.Damaged: Damaged,
+	dbfile.Foreign: Foreign, dbfile.LogOnly: Meddled, dbfile.Replaced: Meddled,
+	dbfile.Locked: Meddled,
 }
 
 // An inUseBy says which process has the lock.
