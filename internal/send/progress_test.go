@@ -494,6 +494,7 @@ func TestRateOfBytes(t *testing.T) {
 }
 
 // A large file that the server refused after its last byte begins anew, and the progress says so.
+// While it waits nothing of it is under way.
 func TestSaysWhyBytesFallBack(t *testing.T) {
 	refuse := true
 	c := etaCase{sizes: files(1, 4<<20), serve: func(w http.ResponseWriter, r *http.Request) {
@@ -508,6 +509,9 @@ func TestSaysWhyBytesFallBack(t *testing.T) {
 	seen, _ := c.run(t)
 	said := false
 	for _, s := range seen {
+		if s.Elapsed > 1500*time.Millisecond && s.Elapsed < 3500*time.Millisecond && s.Bytes != 0 {
+			t.Errorf("after %v, in the pause: %d bytes are under way", s.Elapsed, s.Bytes)
+		}
 		if strings.Contains(s.Holding, "00000 is sent again from its beginning (429)") {
 			said = true
 			if s.Elapsed < time.Second || s.Elapsed > 12*time.Second {

@@ -57,6 +57,8 @@ func TestUpstreamClosed(t *testing.T) {
 	}{
 		{throttle.UpstreamStats{Phase: throttle.PhaseSteady, Probe: soon}, false, false,
 			time.Time{}},
+		{throttle.UpstreamStats{Phase: throttle.PhaseHoldingBack, Probe: soon}, false, false,
+			time.Time{}},
 		{throttle.UpstreamStats{Phase: throttle.PhaseDown, Probe: soon}, false, true, soon},
 		{throttle.UpstreamStats{Phase: throttle.PhaseDown, Probe: now}, false, true, time.Time{}},
 		{throttle.UpstreamStats{Phase: throttle.PhaseDown, Probe: soon, Paused: later}, true, false,

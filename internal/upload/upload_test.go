@@ -1,7 +1,9 @@
 package upload
 
 import (
+	"context"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -71,6 +73,55 @@ func TestOpen(t *testing.T) {
 		if (after != "") != c.digest || (before != after) != (c.digest && c.changes) {
 			t.Errorf("digest %s, and then %s", before, after)
 		}
+	}
+}
+
+// A counted content counts the bodies that are open.
+type counted struct {
+	item.Content
+	open *int
+}
+
+func (c counted) Open(ctx context.Context, seen fs.FileInfo) (
+	io.ReadCloser, fs.FileInfo, error,
+) {
+	body, info, err := c.Content.Open(ctx, seen)
+	if err != nil {
+		return nil, nil, err
+	}
+	*c.open++
+	return closing{body, c.open}, info, nil
+}
+
+type closing struct {
+	io.ReadCloser
+	open *int
+}
+
+func (c closing) Close() error {
+	*c.open--
+	return c.ReadCloser.Close()
+}
+
+// A content that was opened is closed if its key then turns out to be one that cannot be sent.
+func TestOpenClosesWithoutKey(t *testing.T) {
+	m := &Maker{Idempotency: resume.Idempotency{Header: "Idempotency-Key"},
+		Own: func(*item.Item) {}}
+	open := 0
+	u := newUpload(t, m, "text")
+	u.Item.Content = counted{u.Item.Content, &open}
+	u.Body = m.Body(u.Item)
+	req := m.request(t, u)
+	req.Header.Del("Idempotency-Key") // as a redirect does
+	out, err := m.Open(req, u)
+	test.OK(t, err)
+	if open != 1 {
+		t.Fatalf("%d bodies are open while one is sent", open)
+	}
+	test.OK(t, out.Body.Close())
+	u.Item.Key = "kéy"
+	if _, err := m.Open(req, u); err == nil || open != 0 {
+		t.Errorf("%d bodies are left open: %v", open, err)
 	}
 }
 

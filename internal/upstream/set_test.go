@@ -3,6 +3,7 @@ package upstream
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/penstock/penstock/internal/stop"
@@ -155,6 +156,34 @@ func TestTellsDown(t *testing.T) {
 			t.Errorf("%+v: %v", c, got)
 		}
 	}
+}
+
+// Only of a server that is down it is of interest that bytes still arrive there.
+func TestReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := testSet(throttle.Limits{})
+		set.Reaches = func(*Server, time.Time) bool { return true }
+		server := set.Of("http://h.example")
+		if got := set.Each(); len(got) != 1 || got[0].Reached {
+			t.Fatalf("before anything is wrong: %+v", got)
+		}
+		for range 20 {
+			permit, err := server.Acquire(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			permit.Done(throttle.Feedback{Signal: throttle.SignalOverloaded})
+		}
+		if server.Stats().Phase != throttle.PhaseDown {
+			t.Fatalf("it is not down: %v", server.Stats().Phase)
+		}
+		for _, reached := range []bool{true, false} {
+			set.Reaches = func(*Server, time.Time) bool { return reached }
+			if got := set.Each(); got[0].Reached != reached {
+				t.Errorf("down, and bytes arrive is %v: %+v", reached, got)
+			}
+		}
+	})
 }
 
 func TestTellsPause(t *testing.T) {

@@ -32,6 +32,30 @@ func TestDropForgetsRefusals(t *testing.T) {
 	}
 }
 
+// What a rate that was held shows is more than what the server is seen to allow.
+func TestHeldRateOutweighsWhatIsSeen(t *testing.T) {
+	for held, more := range map[bool]bool{false: true, true: false} {
+		learned := func(allowed float64) float64 {
+			now := time.Unix(1000, 0)
+			p := New()
+			p.learned, p.learnedAt, p.held = 20, now.Add(-time.Second), held
+			p.cycle.began = p.learnedAt
+			for range 4 {
+				p.Send(now)
+				p.End(now, true)
+				p.Accept(now)
+				now = now.Add(250 * time.Millisecond)
+			}
+			p.Send(now)
+			p.Refuse(Refusal{Sent: now, Gap: 0.25, FourGap: 1, Allowed: allowed}, now)
+			return p.learned
+		}
+		if seen, unseen := learned(1000), learned(0); (seen > unseen) != more {
+			t.Errorf("held %v: %v learned, and %v by what is seen", held, unseen, seen)
+		}
+	}
+}
+
 // However many requests there are, only some of them are remembered.
 func TestPaceForgets(t *testing.T) {
 	now := time.Unix(0, 0)
