@@ -32,7 +32,7 @@ func TestCollectLess(t *testing.T) {
 		if c.gogc != "" {
 			t.Setenv("GOGC", c.gogc)
 		}
-		collectLess(c.found)
+		collectLess(c.found, false)
 		if percent := debug.SetGCPercent(100); (percent > 100) != c.less {
 			t.Errorf("GOGC %q, %+v: %d %%", c.gogc, c.found, percent)
 		}

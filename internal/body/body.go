@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/form"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/sequence"
 )
 
 // A Body is the body of an item's requests, which are sent one after another.
@@ -108,7 +109,7 @@ func (b *Body) meet(info fs.FileInfo) {
 func (b *Body) Attach(req *http.Request) (contentType string) {
 	req.Body = b.newBody()
 	req.GetBody = func() (io.ReadCloser, error) { return b.newBody(), nil }
-	req.ContentLength = b.length()
+	req.ContentLength = b.Length()
 	switch c := b.item.Content.(type) {
 	case *compose.Content:
 		return c.ContentType(b.boundary)
@@ -121,8 +122,8 @@ func (b *Body) Attach(req *http.Request) (contentType string) {
 // IsForm reports whether the body is a form. Its media type must win over one in the item's Header.
 func (b *Body) IsForm() bool { return b.boundary != "" }
 
-// length returns how long the body is, as far as that is known.
-func (b *Body) length() int64 {
+// Length returns how long the body is, as far as that is known.
+func (b *Body) Length() int64 {
 	if b.body != nil {
 		return b.body.Length()
 	}
@@ -148,7 +149,7 @@ func (b *Body) Open(req *http.Request) (*http.Request, Look, error) {
 		return nil, look, &ReadError{Err: err}
 	}
 	out := req.WithContext(ctx)
-	if out.ContentLength = b.length(); out.ContentLength == 0 {
+	if out.ContentLength = b.Length(); out.ContentLength == 0 {
 		out.Body = body // no other body has that length for net/http
 		out.GetBody = func() (io.ReadCloser, error) { return http.NoBody, nil }
 		return out, look, nil
@@ -252,7 +253,11 @@ func (b *Body) openContent(ctx context.Context, seen fs.FileInfo) (io.ReadCloser
 // came: the kernel may have sent the new bytes. One that was replaced or removed meanwhile went out
 // as it was opened.
 func (b *Body) ChangedInPlace() bool {
-	if _, byKernel := b.last.content.(syscall.Conn); !byKernel {
+	_, byKernel := b.last.content.(syscall.Conn)
+	if s, ok := b.last.content.(*sequence.Body); ok {
+		byKernel = s.SendsFiles()
+	}
+	if !byKernel {
 		return false
 	}
 	info, err := b.item.Content.Stat()
@@ -275,6 +280,14 @@ func (b *lateBody) Close() error {
 		return nil
 	}
 	return attemptError(b.content.Close())
+}
+
+// SendTo lets large files within a body go out by sendfile.
+func (b *lateBody) SendTo(w io.Writer, most int64) (n int64, ok bool, err error) {
+	if s, isSequence := b.content.(*sequence.Body); isSequence {
+		n, ok, err = s.SendTo(w, most)
+	}
+	return n, ok, attemptError(err)
 }
 
 // SyscallConn lets a large file go out by sendfile.

@@ -201,7 +201,7 @@ func TestChangedSinceItsTurn(t *testing.T) {
 				if err != c.want || Fault(err) != c.want {
 					t.Errorf("%v, want %v", err, c.want)
 				}
-				if got := b.ChangedInPlace(); got != (c.inPlace && form == "") {
+				if got := b.ChangedInPlace(); got != c.inPlace {
 					t.Errorf("changed in place: %t", got)
 				}
 				_, err = out.GetBody()

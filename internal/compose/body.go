@@ -81,7 +81,8 @@ func (b *Body) Open(ctx context.Context) (_ io.ReadCloser, err error) {
 			return nil, openErr
 		}
 		pieces = append(pieces, sequence.Piece{Text: b.plan.text[from:p.at]},
-			sequence.Piece{Content: content, Base64: p.base64})
+			sequence.Piece{Content: content, Size: b.state.files[p.file].Size(),
+				Base64: p.base64})
 		from = p.at
 	}
 	pieces = append(pieces, sequence.Piece{Text: b.plan.text[from:]})

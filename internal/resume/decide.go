@@ -27,15 +27,16 @@ const (
 type Reason uint8
 
 const (
-	None         Reason = iota
-	Arrived             // Skip: it was delivered by an earlier run, and is the same
-	Excluded            // Skip: Rules.Only leaves it out
-	Repeated            // Skip: it is another item of this run once more
-	Duplicate           // Fail: another item of this run has its key, or its URL
-	Ambiguous           // Fail: it differs from another item of this run in nothing that counts
-	InDoubt             // Ask, Leave: it may have arrived in an earlier run
-	CutOff              // Ask, Leave: the same, and that run ended while it was sent
-	KeyForgotten        // Leave: the same, and the server may have forgotten its idempotency key
+	None          Reason = iota
+	Arrived              // Skip: it was delivered by an earlier run, and is the same
+	Excluded             // Skip: Rules.Only leaves it out
+	Repeated             // Skip: it is another item of this run once more
+	Duplicate            // Fail: another item of this run has its key, or its URL
+	Ambiguous            // Fail: it differs from another item of this run in nothing that counts
+	AmbiguousBody        // Fail: the same, and only its body, but for its file, may differ
+	InDoubt              // Ask, Leave: it may have arrived in an earlier run
+	CutOff               // Ask, Leave: the same, and that run ended while it was sent
+	KeyForgotten         // Leave: the same, and the server may have forgotten its idempotency key
 )
 
 // ErrKeyForgotten is KeyForgotten, where that is found out when an item's turn has come.
@@ -207,6 +208,8 @@ func (r Rules) decideByState(row Row, it item.Item) (d Decision, ok bool) {
 		return Decision{Do: Fail, Why: Duplicate, Kept: true}, true
 	case row.Twice && (it.Header != nil || strings.ContainsAny(it.URL, "?@")):
 		return Decision{Do: Fail, Why: Ambiguous, Kept: true}, true
+	case row.Twice && it.Line > 0 && it.Rest != 0:
+		return Decision{Do: Fail, Why: AmbiguousBody, Kept: true}, true
 	case row.Twice:
 		return Decision{Do: Skip, Why: Repeated}, true
 	case !r.Only.Choose(row.State):

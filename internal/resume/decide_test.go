@@ -30,6 +30,8 @@ delivered older PUT --again -> send, epoch again, older
 twice PUT -> skip: repeated
 delivered twice POST query -> fail: ambiguous, kept
 twice PUT header -> fail: ambiguous, kept
+twice POST body -> skip: repeated
+twice POST body line -> fail: ambiguous body, kept
 twice PUT --only=failed -> skip: repeated
 twice POST keyed -> fail: duplicate, kept
 twice POST keyed header --only=failed -> fail: duplicate, kept
@@ -165,6 +167,10 @@ func parse(words string) (row Row, it item.Item, rules Rules) {
 		case "header":
 			it.Header = http.Header{"X-Set": {"1"}}
 
+		case "body":
+			it.Rest = 7
+		case "line":
+			it.Line = 3
 		case "keyed":
 			it.Key = "k"
 		case "twice":
@@ -244,7 +250,7 @@ func (d Decision) words() string {
 		}
 	}
 	why := [...]string{"", "arrived", "excluded", "repeated", "duplicate", "ambiguous",
-		"in doubt", "cut off", "key forgotten"}[d.Why]
+		"ambiguous body", "in doubt", "cut off", "key forgotten"}[d.Why]
 	add(why != "", ": %s", why)
 	add(d.Kept, ", kept")
 	add(d.HTTPStatus > 0, ", %d", d.HTTPStatus)

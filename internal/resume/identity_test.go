@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +71,12 @@ func TestIdentity(t *testing.T) {
 		{"POST / x key=1", "POST / x key=2", false},
 		{"POST / x key=1", "POST / y key=1 A:b", true},
 		{"POST / /x", "POST / key=/x", false},
+
+		{"POST / line=1", "POST / line=2", false},
+		{"POST / line=1 a", "POST / line=1 b", true}, // a name for people
+		{"POST / line=1 key=1", "POST / line=2 key=1", true},
+		{"PUT /a line=1", "PUT /a line=2", true},
+		{"POST / x rest=1", "POST / x rest=2", true},
 
 		{"POST / X-Set:1", "POST / X-Set:2", false},
 		{"POST / X-Set:1", "POST /", false},
@@ -152,6 +160,10 @@ func of(t testing.TB, words string) item.Item {
 			}
 		case isKey:
 			it.Key = key
+		case strings.HasPrefix(word, "line="):
+			it.Hash = word
+		case strings.HasPrefix(word, "rest="):
+			it.Rest, _ = strconv.ParseUint(word[len("rest="):], 10, 64)
 		case header:
 			if it.Header == nil {
 				it.Header = make(http.Header)
@@ -175,6 +187,8 @@ func TestFingerprint(t *testing.T) {
 		"PUT /f /d/f X-Api-Key:1":         true,
 		"POST /f /d/f A:b":                true, // the header makes another identity
 		"PUT /f /d/f key=1":               false,
+		"PUT /f /d/f rest=1":              false,
+		"POST /f /d/f rest=1":             false,
 	} {
 		if f := FingerprintOf(of(t, words)); (f == FingerprintOf(base)) != same {
 			t.Errorf("%s: %+v, and %+v before", words, f, FingerprintOf(base))
@@ -183,11 +197,28 @@ func TestFingerprint(t *testing.T) {
 	if FingerprintOf(of(t, "PUT /f /d/f key=1")) != FingerprintOf(of(t, "PUT /f /e/f key=1 A:b")) {
 		t.Error("a file with a key may be anywhere")
 	}
+	for _, words := range []string{"POST / a", "POST / a key=1", "POST / line=1",
+		"PUT / a X-A:b"} {
+		if FingerprintOf(of(t, words+" rest=1")) == FingerprintOf(of(t, words+" rest=2")) {
+			t.Errorf("%s: what is sent beside the file does not count", words)
+		}
+	}
+	if FingerprintOf(of(t, "PUT /f line=1")) != FingerprintOf(of(t, "PUT /f line=2")) {
+		t.Error("a field of a line counts that is not sent")
+	}
 	resized, touched := base, base
 	resized.Size++
 	touched.ModTime = touched.ModTime.Add(1)
 	if f := FingerprintOf(base); f == FingerprintOf(resized) || f == FingerprintOf(touched) {
 		t.Error("size and date do not count")
+	}
+}
+
+func TestUUID(t *testing.T) {
+	a, b := IdentityOf(of(t, "POST / /a")).UUID(), IdentityOf(of(t, "POST / /b")).UUID()
+	if !regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`).
+		MatchString(a) || a == b || a != IdentityOf(of(t, "POST / /a rest=7")).UUID() {
+		t.Errorf("%s and %s", a, b)
 	}
 }
 

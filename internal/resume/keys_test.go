@@ -62,7 +62,8 @@ func TestKey(t *testing.T) {
 		t.Errorf("%s, and none is wanted", got)
 	}
 	seen := map[string]string{}
-	for _, words := range []string{"POST /", "POST / A:b", "PUT /", "PUT / x A:b", "PUT / x A:c"} {
+	for _, words := range []string{"POST /", "POST / rest=1", "POST / rest=2", "POST / A:b",
+		"PUT /", "PUT / x A:b", "PUT / x A:c"} {
 		for _, epoch := range []time.Time{{}, now, now.Add(time.Second)} {
 			made := key(words, Past{KeyEpoch: epoch})
 			if other, ok := seen[made]; ok {

@@ -17,7 +17,7 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 		j.followed()
 		ctx = r.uploads.Watch(ctx, j, func() wire.Upload {
 			it := &j.item
-			return wire.Upload{Name: filepath.Base(it.Path), Size: it.Size,
+			return wire.Upload{Name: filepath.Base(it.Path), Size: j.body.Length(),
 				Origin: j.server.Key}
 		})
 	}

@@ -4,15 +4,19 @@ package sequence
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
+	"syscall"
 )
 
 // A Piece is a part of a body.
 type Piece struct {
 	Text    []byte        // must not change; not used where there is a Content
 	Content io.ReadCloser // read to its end
+	Size    int64         // of the Content
 	Base64  bool          // the Content goes out in base64
 }
 
@@ -85,6 +89,71 @@ func (b *Body) Read(p []byte) (n int, err error) {
 		return n, nil
 	}
 	return n, b.err
+}
+
+// SendsFiles reports whether the body has files that the system can send by itself.
+func (b *Body) SendsFiles() bool { return slices.ContainsFunc(b.pieces, Piece.isFile) }
+
+// isFile reports whether the system can send the piece by itself: package net takes whatever is a
+// syscall.Conn.
+func (p Piece) isFile() bool {
+	_, ok := p.Content.(syscall.Conn)
+	return ok && !p.Base64
+}
+
+// SendTo writes the body, which must not have been read, if it has at most so many bytes. It lets
+// w read files, so that they go out by sendfile.
+func (b *Body) SendTo(w io.Writer, most int64) (n int64, ok bool, err error) {
+	from, canSend := w.(io.ReaderFrom)
+	if !canSend || !b.SendsFiles() || b.length() > most {
+		return 0, false, nil
+	}
+	for b.err == nil {
+		var m int64
+		switch p := b.pieces[b.at]; {
+		case p.Content == nil:
+			var written int
+			written, err = w.Write(p.Text)
+			m = int64(written)
+		case p.isFile():
+			if m, err = from.ReadFrom(&io.LimitedReader{R: p.Content, N: p.Size}); m < p.Size {
+				err = cmp.Or(err, io.ErrUnexpectedEOF) // unless its closing says why
+			}
+		default:
+			m, err = copyTo(w, b.piece)
+		}
+		n += m
+		closeErr := b.close(b.at)
+		if err == nil || err == io.ErrUnexpectedEOF {
+			err = cmp.Or(closeErr, err)
+		}
+		if b.err = err; err == nil {
+			b.next()
+		}
+	}
+	return n, true, err
+}
+
+// length returns the length of the whole body.
+func (b *Body) length() (n int64) {
+	for _, p := range b.pieces {
+		switch {
+		case p.Content == nil:
+			n += int64(len(p.Text))
+		case p.Base64:
+			n += Base64Len(p.Size)
+		default:
+			n += p.Size
+		}
+	}
+	return n
+}
+
+// copyTo is io.Copy by Write alone.
+func copyTo(w io.Writer, r io.Reader) (int64, error) {
+	buf := buffers.Get().(*buffer)
+	defer buffers.Put(buf)
+	return io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{r}, buf.out[:])
 }
 
 // Close closes the contents that are not closed yet.

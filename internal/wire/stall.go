@@ -215,17 +215,30 @@ func (c *stallConn) Write(p []byte) (n int, err error) {
 	}
 }
 
+// A sender is a body that writes itself, as far as it has at most so many bytes: its files by
+// ReadFrom. It reports whether it does.
+type sender interface {
+	SendTo(w io.Writer, most int64) (n int64, ok bool, err error)
+}
+
 // ReadFrom lets files go by sendfile. All else goes by Write, piece by piece: a reader may wait,
 // for its bandwidth, and then it is not the connection that stalls.
 func (c *stallConn) ReadFrom(r io.Reader) (n int64, err error) {
-	c.sending.Store(true)
-	defer c.sending.Store(false)
-	defer c.writing()
 	whole, ok := r.(*io.LimitedReader)
 	if !ok {
 		whole = &io.LimitedReader{R: r, N: 1<<63 - 1}
 	}
 	to, canSend := c.Conn.(io.ReaderFrom)
+	if body, ok := whole.R.(sender); ok && canSend {
+		n, ok, err = body.SendTo(c, whole.N)
+		whole.N -= n
+		if ok {
+			return n, err
+		}
+	}
+	c.sending.Store(true)
+	defer c.sending.Store(false)
+	defer c.writing()
 	if _, isFile := whole.R.(syscall.Conn); !isFile || !canSend {
 		return io.Copy(struct{ io.Writer }{c}, r)
 	}

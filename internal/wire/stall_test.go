@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstock/penstock/internal/acked"
 	"github.com/penstock/penstock/internal/memnet"
+	"github.com/penstock/penstock/internal/sequence"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -190,7 +191,7 @@ func (c sendfile) ReadFrom(r io.Reader) (n int64, err error) {
 }
 
 // Over TCP a file goes out in parts, each of them one that the kernel can send by itself: a limit
-// directly above the file.
+// directly above the file. So does one within a body.
 func TestFilesGoBySendfile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "file")
 	data := bytes.Repeat([]byte("0123456789abcdef"), 5<<16+1) // a little over 5 MiB
@@ -198,35 +199,44 @@ func TestFilesGoBySendfile(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	test.OK(t, err)
 	defer l.Close()
-	got := make(chan []byte)
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			got <- nil
-			return
+	type file = struct{ *os.File } // as net/http has it, a type of ours around the file
+	for want, body := range map[string]func(file) io.Reader{
+		string(data): func(f file) io.Reader { return f },
+		"head" + string(data) + "tail": func(f file) io.Reader {
+			return sequence.New(sequence.Piece{Text: []byte("head")},
+				sequence.Piece{Content: f, Size: int64(len(data))},
+				sequence.Piece{Text: []byte("tail")})
+		},
+	} {
+		got := make(chan string)
+		go func() {
+			c, err := l.Accept()
+			if err != nil {
+				got <- ""
+				return
+			}
+			defer c.Close()
+			all, _ := io.ReadAll(c)
+			got <- string(all)
+		}()
+		c, err := net.Dial("tcp", l.Addr().String())
+		test.OK(t, err)
+		seen := &tcp{TCPConn: c.(*net.TCPConn)}
+		f, err := os.Open(name)
+		test.OK(t, err)
+		limited := &io.LimitedReader{R: body(file{f}), N: int64(len(want))}
+		n, err := newStallConn(seen, limit).ReadFrom(limited)
+		if n != int64(len(want)) || limited.N != 0 || err != nil {
+			t.Errorf("%d bytes, %d left, %v", n, limited.N, err)
 		}
-		defer c.Close()
-		all, _ := io.ReadAll(c)
-		got <- all
-	}()
-	c, err := net.Dial("tcp", l.Addr().String())
-	test.OK(t, err)
-	seen := &tcp{TCPConn: c.(*net.TCPConn)}
-	f, err := os.Open(name)
-	test.OK(t, err)
-	defer f.Close()
-	// As net/http has it: a type of ours around the file, a limit around that.
-	body := struct{ *os.File }{f}
-	n, err := newStallConn(seen, limit).ReadFrom(&io.LimitedReader{R: body, N: int64(len(data))})
-	if n != int64(len(data)) || err != nil {
-		t.Errorf("%d bytes, %v", n, err)
-	}
-	c.Close()
-	if !bytes.Equal(<-got, data) {
-		t.Error("other bytes came out than went in")
-	}
-	if seen.parts < 2 || seen.others != 0 {
-		t.Errorf("%d parts of a file and %d of something else", seen.parts, seen.others)
+		c.Close()
+		f.Close()
+		if <-got != want {
+			t.Error("other bytes came out than went in")
+		}
+		if seen.parts < 2 || seen.others != 0 {
+			t.Errorf("%d parts of a file and %d of something else", seen.parts, seen.others)
+		}
 	}
 }
 
