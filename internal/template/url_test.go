@@ -194,6 +194,22 @@ func TestHasPathVar(t *testing.T) {
 	}
 }
 
+func TestDoubtful(t *testing.T) {
+	for in, want := range map[string]string{
+		"http://h/{name}/{{stem}/{}/{1}":  "",
+		"http://h/{name":                  "{name",
+		"http://h/{name}/{na me}/x":       "{na me}",
+		"http://h/{ name}?x={y":           "{ name}",
+		"http://h/x?token={secret":        "",
+		"http://h/x?q={\"a\":\"{name}\"}": "",
+		"http://h/name}":                  "",
+	} {
+		if got := Doubtful(in); got != want {
+			t.Errorf("%s: %q, want %q", in, got, want)
+		}
+	}
+}
+
 // Whatever a value is, and whatever template was accepted, the value cannot change where the
 // request goes, and the server gets it back.
 func FuzzTemplate(f *testing.F) {

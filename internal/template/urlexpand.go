@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -77,7 +78,8 @@ func expand(origin string, parts []part, vars Values) (u string, pathEnd int, er
 	return string(b), pathEnd, nil
 }
 
-// Complete returns a URL of [URL.Expand] with the values of the variables that were left in it.
+// Complete returns a URL of [URL.Expand] with the values of the variables that were left in it, as
+// far as they are known by now.
 func Complete(url string, vars Values) (string, error) {
 	if !Incomplete(url) {
 		return url, nil
@@ -85,11 +87,14 @@ func Complete(url string, vars Values) (string, error) {
 	b := make([]byte, 0, len(url)+64)
 	var err error
 	scan(url, func(text string) { b = append(b, text...) }, func(name string) {
-		v, ok := vars(name)
-		if !ok && err == nil {
-			err = &UnknownVarError{Name: name, Place: " in the URL"}
+		switch v, ok := vars(name); {
+		case !ok || v.Kind == Content:
+			err = cmp.Or(err, error(&UnknownVarError{Name: name, Place: " in the URL"}))
+		case v.Kind == Later:
+			b = append(append(append(b, '{'), name...), '}')
+		default:
+			b = escape(b, v.Text, false)
 		}
-		b = escape(b, v.Text, false)
 	})
 	return string(b), err
 }

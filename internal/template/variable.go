@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -114,6 +115,21 @@ func identifier(s string) bool {
 	}
 	return s != "" && strings.IndexByte("0123456789-.", s[0]) < 0
 }
+
+// Doubtful returns what in the path of a URL's template looks as if it were to be a variable, and
+// is none; "" if nothing does.
+func Doubtful(url string) string {
+	var rest strings.Builder
+	url, _, _ = strings.Cut(url, "?")
+	scan(url, func(text string) {
+		if variableAt(text) == "" {
+			rest.WriteString(text)
+		}
+	}, func(string) { rest.WriteByte('/') })
+	return doubtful.FindString(rest.String())
+}
+
+var doubtful = regexp.MustCompile(`\{\s*[A-Za-z_][^{}/?&]*\}?`)
 
 func names(parts []part, are func(part) bool) (names []string) {
 	for _, p := range parts {
