@@ -301,7 +301,7 @@ func TestImports(t *testing.T) {
 		name: "resume",
 		of:   []string{module + "/internal/resume"},
 		may: []string{module + "/internal/item", module + "/internal/journal", nethttp, conceal,
-			fields},
+			template, fields},
 		why: "it decides by what it is told, and does nothing",
 	}, {
 		name: "outcome",

@@ -172,7 +172,7 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	// It may only have been touched, or moved. Of a line with headers, or of a request with more
 	// than a file, the rest may have changed.
 	if !row.Same && rules.Digest && rules.Again.IsZero() &&
-		(headerOf(it) == nil && it.Rest == 0 || row.Mark == FingerprintOf(it).Mark) {
+		(lineOf(it) == nil && it.Rest == 0 || row.Mark == FingerprintOf(it).Mark) {
 		d.Sent, d.Arrived = row.Digest, delivered && row.Digest != nil
 		if d.Arrived {
 			d.Receipt = row.Receipt()

@@ -14,12 +14,13 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // An Identity is equal for two items that are the same piece of work, in this run or another: it is
 // made of the method, the URL, and where that does not say which file it is for, of the manifest's
-// key or else the file's path and the line's headers, or of the line where that names no file. The
-// content is no part of it.
+// key or else the file's path and what the line says of it, or of the line where that names no
+// file. The content is no part of it, nor is what depends on that in the URL.
 //
 // Credentials do not count: with a new password, token or signed URL the work goes on with the same
 // items. Nor can guesses of them be tested against a key, which is a hash of this and is shown.
@@ -37,7 +38,7 @@ func IdentityOf(it item.Item) Identity {
 	b = appendField(b, where)
 	// What was left out may have been the only difference between two files. With the path they
 	// stay two, and the worst is that a file is sent again from elsewhere.
-	if credential != "" || nethttp.SharesURL(it.Method) {
+	if credential != "" || sharesURL(it) {
 		if it.Key != "" {
 			b = append(b, 'k')
 			b = appendField(b, it.Key)
@@ -47,10 +48,34 @@ func IdentityOf(it item.Item) Identity {
 		} else {
 			b = append(b, 'p')
 			b = appendField(b, absolute(it.Path))
-			b = appendHeader(b, it.Header)
+			b = appendLine(b, it)
 		}
 	}
 	return sha256.Sum256(b)
+}
+
+// sharesURL reports whether the item's URL may be that of others, too.
+func sharesURL(it item.Item) bool {
+	return nethttp.SharesURL(it.Method) || template.Incomplete(it.URL)
+}
+
+// appendLine appends what a line says of an item besides where it goes.
+func appendLine(b []byte, it item.Item) []byte {
+	return appendFields(appendHeader(b, it.Header), it.Fields)
+}
+
+// appendFields appends the fields that are sent. Of two lines that differ in any of them, be it a
+// credential, none may be lost.
+func appendFields(b []byte, fields template.Fields) []byte {
+	if len(fields) == 0 {
+		return b
+	}
+	b = append(b, 'f')
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		v := fields[name]
+		b = append(appendField(appendField(b, name), v.Text), byte(v.Kind))
+	}
+	return b
 }
 
 // appendField puts the length before a text, so that no two lists of texts look the same.
@@ -110,8 +135,8 @@ func FingerprintOf(it item.Item) journal.Fingerprint {
 		return f
 	}
 	place := []byte(absolute(it.Path))
-	if header := headerOf(it); header != nil {
-		place = append(append(place, 0), header...) // no path has this byte
+	if line := lineOf(it); line != nil {
+		place = append(append(place, 0), line...) // no path has this byte
 	}
 	if it.Rest != 0 {
 		place = binary.BigEndian.AppendUint64(append(place, 0, 0), it.Rest)
@@ -121,13 +146,13 @@ func FingerprintOf(it item.Item) journal.Fingerprint {
 	return f
 }
 
-// headerOf returns the line's headers where they may change while the identity stays; nil if there
-// are none.
-func headerOf(it item.Item) []byte {
-	if it.Key != "" || nethttp.SharesURL(it.Method) {
+// lineOf returns what the line says of an item where that may change while the identity stays; nil
+// if it says nothing.
+func lineOf(it item.Item) []byte {
+	if it.Key != "" || sharesURL(it) {
 		return nil
 	}
-	return appendHeader(nil, it.Header)
+	return appendLine(nil, it)
 }
 
 var workingDirectory = sync.OnceValues(os.Getwd)

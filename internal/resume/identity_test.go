@@ -16,6 +16,7 @@ import (
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // Journals outlive the program that wrote them: what it said of an item then must be said of it
@@ -354,4 +355,58 @@ func FuzzIdentity(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What a line has for headers and bodies makes an item where its path does not, and so does the
+// path where the URL is not known yet.
+func TestIdentityOfVariables(t *testing.T) {
+	fields := func(kv ...string) template.Fields {
+		f := template.Fields{}
+		for i := 0; i < len(kv); i += 2 {
+			f[kv[i]] = template.Value{Text: kv[i+1]}
+		}
+		return f
+	}
+	number := template.Fields{"a": {Text: "1", Kind: template.JSON}}
+	put := item.Item{Method: "PUT", URL: "http://h/{sha256}", Path: "x"}
+	post := item.Item{Method: "POST", URL: "http://h/", Path: "x", Fields: fields("a", "1")}
+	for _, c := range []struct {
+		name         string
+		a            item.Item
+		change       func(*item.Item)
+		alike, print bool // the identities, and the fingerprints
+	}{
+		{"path", put, func(it *item.Item) { it.Path = "y" }, false, false},
+		{"URL", put, func(it *item.Item) { it.URL = "http://h/{md5}" }, false, true},
+		{"header", put, func(it *item.Item) { it.Header = http.Header{"A": {"b"}} }, false, true},
+		{"key", put, func(it *item.Item) { it.Key = "k" }, false, false},
+		{"field", post, func(it *item.Item) { it.Fields = fields("a", "2") }, false, true},
+		{"name", post, func(it *item.Item) { it.Fields = fields("b", "1") }, false, true},
+		{"kind", post, func(it *item.Item) { it.Fields = number }, false, true},
+		{"one more", post, func(it *item.Item) { it.Fields = fields("a", "1", "b", "") }, false,
+			true},
+		{"none", post, func(it *item.Item) { it.Fields = nil }, false, true},
+		{"same", post, func(it *item.Item) { it.Fields = fields("a", "1") }, true, true},
+		{"of a PUT", item.Item{Method: "PUT", URL: "http://h/x", Path: "x"},
+			func(it *item.Item) { it.Fields = fields("a", "2") }, true, false},
+	} {
+		b := c.a
+		c.change(&b)
+		if got := IdentityOf(c.a) == IdentityOf(b); got != c.alike {
+			t.Errorf("%s: one identity: %v", c.name, got)
+		}
+		if got := FingerprintOf(c.a) == FingerprintOf(b); got != c.print {
+			t.Errorf("%s: one fingerprint: %v", c.name, got)
+		}
+	}
+	a, b := post, post
+	a.Key, b.Key, b.Fields = "k", "k", nil
+	if IdentityOf(a) != IdentityOf(b) {
+		t.Error("a field is in the identity of an item with a key")
+	}
+	id := IdentityOf(put)
+	if u := id.UUID(); u != IdentityOf(put).UUID() || u == IdentityOf(post).UUID() ||
+		u == makeKey(id, 0, time.Time{}, nil) || len(u) != 36 || u[14] != '8' {
+		t.Errorf("UUID %s", u)
+	}
 }

@@ -52,8 +52,8 @@ func (k Idempotency) Key(it item.Item, id Identity, past Past, digest []byte) st
 	case past.Key != "":
 		return past.Key
 	}
-	if header := headerOf(it); header != nil {
-		id = sha256.Sum256(append(id[:], header...))
+	if line := lineOf(it); line != nil {
+		id = sha256.Sum256(append(id[:], line...))
 	}
 	if !past.KeyEpoch.IsZero() {
 		id = sha256.Sum256(binary.AppendVarint(id[:], past.KeyEpoch.UnixMilli()))
