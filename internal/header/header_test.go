@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/template"
+	"github.com/penstock/penstock/internal/test"
 )
 
 func TestOf(t *testing.T) {
@@ -43,7 +45,8 @@ func TestOf(t *testing.T) {
 		c.m.UserAgent, c.content.Type = "test", "a/b"
 		c.m.Withheld = func(item.Item) { withheld++ }
 		for range 2 {
-			h, own := c.m.Of(c.it, c.content, false)
+			h, own, err := c.m.Of(c.it, c.content, c.it.Value, false)
+			test.OK(t, err)
 			got := h.Clone()
 			got.Del("User-Agent")
 			if fmt.Sprint(got) != c.want || own != c.own || h.Get("User-Agent") != "test" {
@@ -53,7 +56,7 @@ func TestOf(t *testing.T) {
 				h.Set("Authorization", "of another") // which no other item must get
 			}
 		}
-		if _, own := c.m.Of(c.it, c.content, true); !own {
+		if _, own, _ := c.m.Of(c.it, c.content, c.it.Value, true); !own {
 			t.Errorf("%s: not its own, as asked", c.name)
 		}
 		asked := c.m.ToAsk(c.it)
@@ -64,5 +67,77 @@ func TestOf(t *testing.T) {
 		if withheld > 1 || withheld == 1 != foreign {
 			t.Errorf("%s: said %d times", c.name, withheld)
 		}
+	}
+}
+
+// Headers with variables are made for each item. They go where those without go, and only what
+// depends on the content is filled in anew.
+func TestFilled(t *testing.T) {
+	field := func(name, value string) Field {
+		v, err := template.Parse(value, template.PlaceHeader)
+		test.OK(t, err)
+		return Field{name, v}
+	}
+	m := &Maker{Home: "http://mine", Withheld: func(item.Item) {},
+		All: http.Header{"X-All": {"1"}, "X-Name": {"{name}", "2"}},
+		Filled: []Field{field("X-Name", "{name}"), field("X-Name", "2"),
+			field("X-Sum", "a{sha256}")}}
+	sum := ""
+	it := item.Item{Path: "d/a", URL: "http://mine/x"}
+	vars := func(name string) (template.Value, bool) {
+		if name == "sha256" && sum != "" {
+			return template.Value{Text: sum}, true
+		}
+		return it.Value(name)
+	}
+	of := func() http.Header {
+		t.Helper()
+		h, own, err := m.Of(it, Content{Type: "a/b"}, vars, false)
+		test.OK(t, err)
+		if !own && it.Header == nil && it.URL == "http://mine/x" {
+			t.Error("shared with other items")
+		}
+		delete(h, "User-Agent")
+		return h
+	}
+	check := func(h http.Header, want string) {
+		t.Helper()
+		if got := fmt.Sprint(h); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	h := of()
+	check(h, "map[Content-Type:[a/b] X-All:[1] X-Name:[a 2]]") // it is not known
+	sum = "5"
+	filled, err := m.Refill(h, false, it, vars)
+	test.OK(t, err)
+	check(filled, "map[Content-Type:[a/b] X-All:[1] X-Name:[a 2] X-Sum:[a5]]")
+	check(h, "map[Content-Type:[a/b] X-All:[1] X-Name:[a 2]]")
+	check(of(), "map[Content-Type:[a/b] X-All:[1] X-Name:[a 2] X-Sum:[a5]]")
+	delete(filled, "X-Name")
+	filled, err = m.Refill(filled, true, it, vars)
+	test.OK(t, err)
+	check(filled, "map[Content-Type:[a/b] X-All:[1] X-Sum:[a5]]")
+	asked := m.ToAsk(it)
+	delete(asked, "User-Agent")
+	check(asked, "map[X-All:[1] X-Name:[a 2]]")
+
+	it.Header = http.Header{"X-Sum": {"own"}}
+	check(of(), "map[Content-Type:[a/b] X-All:[1] X-Name:[a 2] X-Sum:[own]]")
+	filled, err = m.Refill(of(), false, it, vars)
+	test.OK(t, err)
+	check(filled, "map[Content-Type:[a/b] X-All:[1] X-Name:[a 2] X-Sum:[own]]")
+
+	it.Header, it.URL = nil, "http://other/x"
+	check(of(), "map[Content-Type:[a/b]]")
+	filled, err = m.Refill(of(), false, it, vars)
+	test.OK(t, err)
+	check(filled, "map[Content-Type:[a/b]]")
+
+	it.Path, it.URL = "a\nb", "http://mine/x"
+	if _, _, err := m.Of(it, Content{}, vars, false); err == nil ||
+		err.Error() != "the header X-Name: {name}: a newline or another control character cannot "+
+			"be sent in a header" {
+		t.Errorf("%v", err)
 	}
 }

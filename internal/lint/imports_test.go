@@ -314,12 +314,12 @@ func TestImports(t *testing.T) {
 	}, {
 		name: "header",
 		of:   []string{module + "/internal/header"},
-		may:  []string{item, nethttp},
+		may:  []string{item, nethttp, template},
 		why:  "what may be shown to which server is judged by origins alone",
 	}, {
 		name: "upload",
 		of:   []string{module + "/internal/upload"},
-		may: []string{module + "/internal/body", module + "/internal/header", item,
+		may: []string{module + "/internal/body", module + "/internal/header", item, template,
 			module + "/internal/outcome", module + "/internal/resume", module + "/internal/status"},
 		why: "it makes requests, and sends none",
 	}, {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/board"
+	"github.com/penstock/penstock/internal/header"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/progress"
@@ -28,7 +29,8 @@ type Options struct {
 
 	FollowTo    Hosts // servers that a redirect may lead to, besides the one that it is from
 	UserAgent   string
-	ContentType string // if empty, by the file's extension, or what the body is
+	Filled      []header.Field // those of Header that have variables
+	ContentType string         // if empty, by the file's extension, or what the body is
 
 	Answers rules.Set // what answers mean, where it is not what their status says
 	// Captures are kept of the answers to what is delivered, in results and journal.

@@ -69,7 +69,7 @@ func (r *run) row(j *job, state item.Fate) journal.Item {
 	}
 	return journal.Item{
 		ID: j.id.ID(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel,
-		URL: conceal.URL(j.item.URL), Key: past.Key, KeyMade: past.Key != "" && j.item.Key == "",
+		URL: conceal.URL(r.url(j)), Key: past.Key, KeyMade: past.Key != "" && j.item.Key == "",
 		Fingerprint: resume.FingerprintOf(j.item), Digest: j.body.SHA256(),
 		State: state, Doubt: past.Doubt, Older: past.Older && state != item.Delivered,
 		Attempts: past.Attempts + j.tries, First: past.First, Last: time.Now(),
@@ -124,7 +124,7 @@ func (r *run) done(j *job, out results.Result) {
 	}
 	// else nobody reads it
 	if r.Results != nil || out.Status != item.Delivered && out.Status != item.Skipped {
-		out.URL = conceal.URL(it.URL)
+		out.URL = conceal.URL(r.url(j))
 	}
 	r.ended(j, out)
 	r.record(j, out)

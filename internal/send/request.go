@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"path/filepath"
 
+	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/template"
 	"github.com/penstock/penstock/internal/wire"
 )
 
@@ -25,6 +27,28 @@ func (r *run) request(ctx context.Context, j *job) (*http.Request, error) {
 		j.body = r.maker.Body(&j.item)
 	}
 	return r.maker.Request(ctx, j.upload())
+}
+
+// url returns the URL of a job's requests, as far as it is known.
+func (r *run) url(j *job) string {
+	if !template.Incomplete(j.item.URL) {
+		return j.item.URL
+	}
+	if j.body == nil {
+		j.body = r.maker.Body(&j.item)
+	}
+	url, err := j.upload().URL()
+	if err != nil {
+		return j.item.URL
+	}
+	return url
+}
+
+// located returns a job's item with the URL of its requests.
+func (r *run) located(j *job) item.Item {
+	it := j.item
+	it.URL = r.url(j)
+	return it
 }
 
 // exposed writes a warning, the first time.

@@ -89,7 +89,11 @@ func (r *run) hide(it item.Item, text string) string {
 	if text == "" {
 		return ""
 	}
-	return human.Printable(r.secrets.With(it.Header, it.URL).Show(text))
+	header := it.Header
+	if len(r.Filled) > 0 {
+		header = r.maker.Headers.ToAsk(it)
+	}
+	return human.Printable(r.secrets.With(header, it.URL).Show(text))
 }
 
 // words returns the text of an error, for people.

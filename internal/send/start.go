@@ -148,9 +148,10 @@ func newRun(o Options) *run {
 	}
 	r.maker.Idempotency, r.maker.ContentType = o.Idempotency, o.ContentType
 	r.maker.Digest = o.Digest
-	r.maker.Vars = o.Source.BodyVars()
+	r.maker.Vars = o.Source.Vars()
 	r.maker.Own = func(it *item.Item) { r.exposed(status.Exposed(it.URL, it.Header, false)) }
 	h := &r.maker.Headers
+	h.Filled = o.Filled
 	h.All, h.Home, h.UserAgent, h.NoOverwrite = o.Header, o.HeaderOrigin, o.UserAgent, o.NoOverwrite
 	h.Withheld = func(it item.Item) {
 		r.Log.Info(status.Withheld(o.HeaderOrigin, it.Path, o.Network.Certified()))

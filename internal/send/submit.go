@@ -13,6 +13,7 @@ import (
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
 	"github.com/penstock/penstock/internal/stop"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // submit hands the source's items to the pool until all are, or ctx ends.
@@ -113,7 +114,8 @@ func (r *run) Claim(it item.Item) (*job, bool) {
 		r.obey(j)
 		return j, true
 	case resume.Skip:
-		if r.skipped[d.Why]++; d.Why == resume.Arrived && r.CanAsk(it) {
+		r.skipped[d.Why]++
+		if d.Why == resume.Arrived && r.CanAsk(it) && !template.Incomplete(it.URL) {
 			r.verifier.Delivered(it, func() http.Header { return r.maker.Headers.ToAsk(it) })
 		}
 		out.Status, out.Note = item.Skipped, status.Left(d.Why, nil)

@@ -65,7 +65,7 @@ func (r *run) item(ctx context.Context, j *job) error {
 		r.uploads.End(j, nil)
 	}
 	if out.Status == item.Delivered && r.CanAsk(j.item) {
-		r.verifier.Delivered(j.item, func() http.Header { return req.Header })
+		r.verifier.Delivered(r.located(j), func() http.Header { return req.Header })
 	}
 	switch {
 	// before its turn
@@ -110,7 +110,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 		cut = len(head) == reply.MaxHead
 	}
 	why := status.Failure{
-		End: was, Call: end, Method: j.item.Method, URL: j.item.URL, Answer: resp, Ruled: j.ruled,
+		End: was, Call: end, Method: j.item.Method, URL: r.url(j), Answer: resp, Ruled: j.ruled,
 		PerhapsTLS: r.mayBeTLS(j, end.Err), Excerpt: reply.Excerpt(head, cut),
 		Away: r.leadsAstray(resp),
 		Hide: func(text string) string { return r.hide(j.item, text) },
@@ -173,7 +173,7 @@ func (r *run) ask(ctx context.Context, j *job, req *http.Request) (out results.R
 		out.Status, out.Error = item.Unknown, status.LeftInDoubt
 	}
 	past := j.Past()
-	v, note, err := r.verifier.Check(ctx, j.item, req.Header,
+	v, note, err := r.verifier.Check(ctx, r.located(j), req.Header,
 		verify.Known{SHA256: j.body.SHA256(), Began: past.First, Ended: past.Ended,
 			Older: past.Older})
 	if err != nil {

@@ -9,10 +9,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/lines"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // manifest yields the items of a manifest. A bad line ends the iteration, for Scan has seen all
@@ -162,27 +164,46 @@ func (s *Source) entryItem(iter *iteration, e entry, folder string) (item.Item, 
 			return it, &lackError{name: name}
 		}
 	}
-	if err := s.checkBody(&it); err != nil {
+	if err := s.checkUses(&it); err != nil {
 		return it, err
 	}
 	err = s.complete(iter, &it, t, fi, vars)
-	if s.opts.Body == nil {
-		it.Fields = nil
-	}
+	it.Fields = s.sent(e.fields)
 	return it, err
 }
 
-// checkBody returns an error if an item has no value for a variable of the body.
-func (s *Source) checkBody(it *item.Item) error {
-	if s.opts.Body == nil || it.Content != nil {
+// checkUses returns an error if an item has no value for a variable of its headers or its body.
+func (s *Source) checkUses(it *item.Item) error {
+	check := func(uses []compose.Use) error {
+		for _, use := range uses {
+			for _, name := range use.Vars {
+				if v, ok := it.Value(name); !ok || v.IsNull() && !use.JSON {
+					return &lackError{name, use.Place}
+				}
+			}
+		}
 		return nil
 	}
-	for _, use := range s.opts.Body.Uses() {
-		for _, name := range use.Vars {
-			if v, ok := it.Value(name); !ok || v.IsNull() && !use.JSON {
-				return &lackError{name, use.Place}
+	err := check(s.opts.Uses)
+	if err == nil && it.Content == nil { // the line has no body of its own
+		err = check(s.bodyUses)
+	}
+	return err
+}
+
+// sent returns the fields of a line that headers and bodies ask for.
+func (s *Source) sent(fields template.Fields) (sent template.Fields) {
+	for _, uses := range [][]compose.Use{s.bodyUses, s.opts.Uses} {
+		for _, use := range uses {
+			for _, name := range use.Vars {
+				if v, ok := fields[name]; ok {
+					if sent == nil {
+						sent = template.Fields{}
+					}
+					sent[name] = v
+				}
 			}
 		}
 	}
-	return nil
+	return sent
 }

@@ -42,6 +42,7 @@ const (
 	URLHidden                             // results hide a part of a URL, and there is no Template
 	URLNeedsVariable                      // the Template asks for About, which results do not have
 	URLDiffers                            // the Template gives About
+	VariableLost                          // a header or body has one that results do not have
 	ResultsAmongOthers                    // a line of results in another manifest
 	NoURL                                 // neither a line nor Template has one
 	KeyInHeader                           // Options.KeyHeader among a line's headers
@@ -70,15 +71,14 @@ var errNoPath = errors.New(`no "path", and a file is to be sent`)
 // variable is what looks like one of a template's.
 var variable = regexp.MustCompile(`\{[A-Za-z_][\w.-]*\}`)
 
-// unfilled are variables that a user may expect to be filled in elsewhere than in a URL. Other
+// CheckNoVariable returns an error for a text that has a variable where none is filled in. Other
 // words in braces may mean what they say.
-var unfilled = regexp.MustCompile(`\{(name|stem|ext|path|sha256|sha1|md5|size)\}`)
-
-// CheckNoVariable returns an error for a text that has a variable where none is filled in.
 func CheckNoVariable(text string) error {
-	if v := unfilled.FindString(text); v != "" {
-		return &Mistake{Kind: Unfilled,
-			Text: fmt.Sprintf("variables such as %s are filled in only in the URL", v)}
+	for _, v := range variable.FindAllString(text, -1) {
+		if template.Known(strings.Trim(v, "{}")) {
+			return &Mistake{Kind: Unfilled,
+				Text: fmt.Sprintf("variables such as %s are not filled in here", v)}
+		}
 	}
 	return nil
 }

@@ -2,7 +2,9 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/penstock/penstock/internal/conceal"
@@ -55,8 +57,13 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 		return it, &deferredError{err}
 	}
 	vars := urlValues(&it)
+	if lack, ok := errors.AsType[*lackError](s.checkUses(&it)); ok {
+		return it, &Mistake{Kind: VariableLost,
+			Text: fmt.Sprintf("the results do not have {%s} of %s", lack.name, lack.in)}
+	}
 	t, shown := s.opts.Template, r.URL
-	if whole(shown) {
+	// What depends on the content in a URL may be something else by now.
+	if whole(shown) && (t == nil || !slices.ContainsFunc(t.Vars(), template.Volatile)) {
 		u, err := template.LiteralURL(shown)
 		if err != nil {
 			return it, fmt.Errorf(`"url": %w`, err)
@@ -80,7 +87,8 @@ func (s *Source) resultItem(p *iteration, r results.Result) (item.Item, error) {
 		return it, err
 	}
 	place, _, _ := strings.Cut(it.URL, "?")
-	if was, _, _ := strings.Cut(shown, "?"); was != place && was != "" && was != secret.Mask {
+	was, _, _ := strings.Cut(shown, "?")
+	if was != place && was != "" && was != secret.Mask && !template.Incomplete(place) {
 		return it, mistake(URLDiffers, conceal.URL(it.URL))
 	}
 	return it, nil

@@ -108,6 +108,9 @@ type Options struct {
 	// that has a "body" of its own is sent with that.
 	Body *compose.Template
 
+	// Uses are where else variables are used, as in headers.
+	Uses []compose.Use
+
 	// Template is where items go. It may be nil when each line of the manifest has a URL.
 	Template *template.URL
 
@@ -120,16 +123,17 @@ type Options struct {
 // Source is a checked set of Options. It may be iterated again and again, and by several goroutines
 // at once, unless it reads from stdin.
 type Source struct {
-	opts    Options
-	method  string
-	roots   []root
-	results bool                  // the manifest consists of results
-	stream  bool                  // the manifest is read once
-	unalike bool                  // no two items can have one URL
-	found   atomic.Pointer[found] // all files, if Scan could remember them
-	own     []ownFile
-	young   time.Time    // files that have changed since are left out; if zero, none are
-	listed  atomic.Int64 // files on stdin that were too young
+	opts     Options
+	method   string
+	roots    []root
+	results  bool                  // the manifest consists of results
+	bodyUses []compose.Use         // where bodies use variables
+	stream   bool                  // the manifest is read once
+	unalike  bool                  // no two items can have one URL
+	found    atomic.Pointer[found] // all files, if Scan could remember them
+	own      []ownFile
+	young    time.Time    // files that have changed since are left out; if zero, none are
+	listed   atomic.Int64 // files on stdin that were too young
 
 	mu        sync.Mutex // held while one of these is made
 	picks     *results.Lines
@@ -195,13 +199,14 @@ func (s *Source) checkTarget() error {
 	if err := checkMethod(s.method); err != nil {
 		return err
 	}
+	if s.opts.Body != nil {
+		s.bodyUses = s.opts.Body.Uses()
+	}
 	if s.opts.Manifest != "" {
 		return nil
 	}
-	uses := []compose.Use{{Place: "the URL", Vars: t.Vars()}}
-	if s.opts.Body != nil {
-		uses = append(uses, s.opts.Body.Uses()...)
-	}
+	url := []compose.Use{{Place: "the URL", Vars: t.Vars()}}
+	uses := slices.Concat(url, s.bodyUses, s.opts.Uses)
 	for _, use := range uses {
 		for _, name := range use.Vars {
 			if !template.Known(name) {
@@ -210,6 +215,17 @@ func (s *Source) checkTarget() error {
 		}
 	}
 	return nil
+}
+
+// Vars returns the variables of all that is sent: of the URL, headers and bodies.
+func (s *Source) Vars() (names []string) {
+	if s.opts.Template != nil {
+		names = s.opts.Template.Vars()
+	}
+	for _, use := range slices.Concat(s.bodyUses, s.opts.Uses) {
+		names = append(names, use.Vars...)
+	}
+	return names
 }
 
 func (s *Source) checkRoots() error {
@@ -314,16 +330,6 @@ func (s *Source) YoungListed() int64 { return s.listed.Load() }
 
 // Method returns the method of items that name none.
 func (s *Source) Method() string { return s.method }
-
-// BodyVars returns the variables in bodies.
-func (s *Source) BodyVars() (names []string) {
-	if s.opts.Body != nil {
-		for _, use := range s.opts.Body.Uses() {
-			names = append(names, use.Vars...)
-		}
-	}
-	return names
-}
 
 // OwnURLs reports whether items may bring URLs of their own, and with them servers.
 func (s *Source) OwnURLs() bool { return s.opts.Manifest != "" || s.FromResults() }

@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // uniqueness knows what no two items may share, as 64 bits of hash. The chance that two of a
@@ -35,10 +36,19 @@ func (u *uniqueness) taken(it item.Item) string {
 		return "has the same key"
 	case it.Key == "" && it.NoFile() && !needsOwnURL(it) && u.seen(maphash.String(u.keys, it.Hash)):
 		return "is the same line"
-	case u.alike && needsOwnURL(it) && u.seen(maphash.String(u.urls, it.URL)):
+	case u.alike && needsOwnURL(it) && u.seen(u.urlOf(it)):
 		return "goes to the same URL"
 	}
 	return ""
+}
+
+// urlOf returns the hash of an item's URL. Where that is not known yet, it is taken for another one
+// than those of other files.
+func (u *uniqueness) urlOf(it item.Item) uint64 {
+	if !template.Incomplete(it.URL) {
+		return maphash.String(u.urls, it.URL)
+	}
+	return maphash.Comparable(u.urls, [2]string{it.URL, it.Path})
 }
 
 // needsOwnURL reports whether the item's URL must be its own: the later of two PUTs would overwrite

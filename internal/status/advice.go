@@ -43,11 +43,12 @@ var mistakes = map[source.MistakeKind]string{
 		"paths or the manifest of that run, and the results with --from",
 	source.URLDiffers: ", but --to gives %s: give the --to of that run, or its paths and the " +
 		"results with --from",
+	source.VariableLost:       ": give the manifest of that run, and the results with --from",
 	source.ResultsAmongOthers: ": give results with --from, or a manifest that has only results",
 	source.NoURL:              " (--to)",
 	source.KeyInHeader:        `--idempotent sends it: give its value as "key" instead`,
 	source.NoKey:              `: give each line a "key", or use --no-journal`,
-	source.Unfilled:           " of --to: write the value out",
+	source.Unfilled:           ": write the value out",
 	source.URLUnfilled: ` of --to: write the value out, or leave "url" out ` +
 		"(%%7B is a real brace)",
 }

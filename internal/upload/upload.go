@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/penstock/penstock/internal/body"
@@ -16,6 +17,7 @@ import (
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/resume"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // A Maker makes requests. Its fields are set before its first use, and its methods may be called
@@ -50,12 +52,16 @@ func (m *Maker) Body(it *item.Item) *body.Body {
 
 // Request makes a request. Its file is opened when an attempt's turn has come.
 func (m *Maker) Request(ctx context.Context, u Upload) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, u.Item.Method, u.Item.URL, nil)
+	look, err := u.Body.Look(ctx)
+	u.Standing.Looked(look, u.Body.SHA256())
 	if err != nil {
 		return nil, err
 	}
-	look, err := u.Body.Look(ctx)
-	u.Standing.Looked(look, u.Body.SHA256())
+	url, err := u.URL()
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, u.Item.Method, url, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +70,10 @@ func (m *Maker) Request(ctx context.Context, u Upload) (*http.Request, error) {
 		content.Type = cmp.Or(m.ContentType, content.Type)
 	}
 	// The transports below change only copies of the headers, which items share.
-	h, own := m.Headers.Of(*u.Item, content, m.Idempotency.Header != "")
+	h, own, err := m.Headers.Of(*u.Item, content, u.Body.Value, m.Idempotency.Header != "")
+	if err != nil {
+		return nil, err
+	}
 	if own {
 		m.Own(u.Item)
 	}
@@ -83,18 +92,38 @@ func (m *Maker) Open(req *http.Request, u Upload) (*http.Request, error) {
 	}
 	// A redirect to another server leaves out a header whose name means nothing to package retry.
 	keyless := m.Idempotency.Header != "" && req.Header.Get(m.Idempotency.Header) == ""
-	if look.Digest != "" || keyless || look.Changed && m.Idempotency.Header != "" {
-		out.Header = req.Header.Clone() // others may share it
+	err = m.refill(out, u)
+	if err == nil && (look.Digest != "" || keyless || look.Changed && m.Idempotency.Header != "") {
+		out.Header = out.Header.Clone() // others may share it
 		if look.Digest != "" {
 			out.Header.Set("Content-Digest", look.Digest)
 		}
-		if err := m.setKey(u, out.Header); err != nil {
-			out.Body.Close()
-			return nil, err
-		}
+		err = m.setKey(u, out.Header)
+	}
+	if err != nil {
+		out.Body.Close()
+		return nil, err
 	}
 	return out, nil
 }
+
+// refill fills in what depends on the content in the URL and the headers of a request. If that
+// follows a redirect, the URL is the server's, and some headers were left out.
+func (m *Maker) refill(req *http.Request, u Upload) (err error) {
+	redirected := req.Response != nil
+	req.Header, err = m.Headers.Refill(req.Header, redirected, *u.Item, u.Body.Value)
+	if err != nil || redirected || !template.Incomplete(u.Item.URL) {
+		return err
+	}
+	now, err := u.URL()
+	if err == nil {
+		req.URL, err = url.Parse(now)
+	}
+	return err
+}
+
+// URL returns the URL of the item's requests, as far as it is known.
+func (u Upload) URL() (string, error) { return template.Complete(u.Item.URL, u.Body.Value) }
 
 // setKey gives the headers the item's idempotency key, if it is to have one.
 func (m *Maker) setKey(u Upload, h http.Header) error {

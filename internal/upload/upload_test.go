@@ -2,9 +2,13 @@ package upload
 
 import (
 	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,9 +18,11 @@ import (
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/filebody"
+	"github.com/penstock/penstock/internal/header"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/outcome"
 	"github.com/penstock/penstock/internal/resume"
+	"github.com/penstock/penstock/internal/template"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -185,5 +191,68 @@ func TestOwnHeaders(t *testing.T) {
 	m.Idempotency.Header = "Key"
 	if _, err := m.Request(t.Context(), u); err == nil || !strings.Contains(err.Error(), "ASCII") {
 		t.Errorf("a key that cannot be quoted: %v", err)
+	}
+}
+
+// What depends on the content is in URL and headers as the content is when it is opened, and is
+// neither in the URL nor in the headers that a redirect to another server made.
+func TestVariables(t *testing.T) {
+	value, err := template.Parse("{size}:{md5}", template.PlaceHeader)
+	test.OK(t, err)
+	for _, changes := range []bool{false, true} {
+		m := &Maker{Own: func(*item.Item) {}, Vars: []string{"uuid", "size", "md5", "sha256"},
+			Headers: header.Maker{Filled: []header.Field{{Name: "X-Sum", Value: value}}}}
+		u := newUpload(t, m, "before")
+		u.Item.URL = "http://h/{uuid}/{size}?{sha256}"
+		u.Body = m.Body(u.Item)
+		req := m.request(t, u)
+		text := "before"
+		expect := func(req *http.Request) {
+			t.Helper()
+			sum, sum256 := md5.Sum([]byte(text)), sha256.Sum256([]byte(text))
+			want := fmt.Sprintf("http://h/%s/%d?%x", resume.IdentityOf(*u.Item).UUID(), len(text),
+				sum256)
+			if got := req.URL.String(); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+			want = fmt.Sprintf("%d:%x", len(text), sum)
+			if got := req.Header.Get("X-Sum"); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+		expect(req)
+		if changes {
+			text = "afterwards"
+			test.OK(t, os.WriteFile(u.Item.Path, []byte(text), 0o600))
+		}
+		out, err := m.Open(req, u)
+		test.OK(t, err)
+		test.OK(t, out.Body.Close())
+		expect(out)
+
+		moved := req.Clone(t.Context())
+		moved.Response, moved.Header = &http.Response{}, http.Header{}
+		moved.URL, err = url.Parse("http://other/moved")
+		test.OK(t, err)
+		out, err = m.Open(moved, u)
+		test.OK(t, err)
+		test.OK(t, out.Body.Close())
+		if out.URL.String() != "http://other/moved" || len(out.Header) > 0 {
+			t.Errorf("%s with %v", out.URL, out.Header)
+		}
+	}
+}
+
+// A value that a header cannot have is the item's failure.
+func TestUnfitForHeader(t *testing.T) {
+	value, err := template.Parse("{title}", template.PlaceHeader)
+	test.OK(t, err)
+	m := &Maker{Own: func(*item.Item) {},
+		Headers: header.Maker{Filled: []header.Field{{Name: "X-Title", Value: value}}}}
+	u := newUpload(t, m, "x")
+	u.Item.Fields = template.Fields{"title": {Text: "a\r\nX-Evil: b"}}
+	if _, err := m.Request(t.Context(), u); err == nil ||
+		!strings.HasPrefix(err.Error(), "the header X-Title: {title}: a newline") {
+		t.Errorf("%v", err)
 	}
 }
