@@ -8,11 +8,14 @@ import (
 	"math"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"github.com/penstock/penstock/internal/header"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/template"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
 )
@@ -105,13 +108,44 @@ func (f *access) tlsConfig() (*tls.Config, error) {
 	return config, nil
 }
 
-// header gathers the headers from flags, files and the environment.
-func (f *access) header() (http.Header, error) {
-	h := http.Header{}
-	type line struct{ where, text string } // it may be a secret: it is counted, not quoted
-	var lines []line
+// header gathers the headers from flags, files and the environment. Those with variables have their
+// values in h as they were given, and are returned, too.
+func (f *access) header() (h http.Header, filled []header.Field, err error) {
+	lines, err := f.headerLines()
+	if err != nil {
+		return nil, nil, err
+	}
+	h = http.Header{}
+	varies := make(map[string]bool)
+	for _, l := range lines {
+		name, value, ok := strings.Cut(l.text, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok {
+			return nil, nil, fmt.Errorf("%s has no colon: want 'Name: value'", l.where)
+		}
+		t, err := template.Parse(value, template.PlaceHeader)
+		if err = cmp.Or(source.CheckHeader(name, value), err); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", l.where, err)
+		}
+		name = http.CanonicalHeaderKey(name)
+		filled = append(filled, header.Field{Name: name, Value: t})
+		if len(t.Vars()) > 0 {
+			varies[name] = true
+		} else if text, _, err := t.Expand(nil, nil); err == nil {
+			value = string(text)
+		}
+		h.Add(name, value)
+	}
+	filled = slices.DeleteFunc(filled, func(f header.Field) bool { return !varies[f.Name] })
+	return h, filled, f.authorize(h)
+}
+
+// A headerLine is a header as it was given. It may be a secret: it is counted, not quoted.
+type headerLine struct{ where, text string }
+
+func (f *access) headerLines() (lines []headerLine, err error) {
 	for i, text := range f.headers {
-		lines = append(lines, line{fmt.Sprintf("--header %d", i+1), text})
+		lines = append(lines, headerLine{fmt.Sprintf("--header %d", i+1), text})
 	}
 	if f.headerFile != "" {
 		text, err := readText(f.headerFile)
@@ -121,21 +155,9 @@ func (f *access) header() (http.Header, error) {
 		for i, text := range strings.Split(text, "\n") {
 			if strings.TrimSpace(text) != "" {
 				where := fmt.Sprintf("--header-file %s: line %d", f.headerFile, i+1)
-				lines = append(lines, line{where, text})
+				lines = append(lines, headerLine{where, text})
 			}
 		}
 	}
-	for _, l := range lines {
-		name, value, ok := strings.Cut(l.text, ":")
-		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok {
-			return nil, fmt.Errorf("%s has no colon: want 'Name: value'", l.where)
-		}
-		err := cmp.Or(source.CheckHeader(name, value), source.CheckNoVariable(value))
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", l.where, err)
-		}
-		h.Add(name, value)
-	}
-	return h, f.authorize(h)
+	return lines, nil
 }

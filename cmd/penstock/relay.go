@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/garbage"
+	"github.com/penstock/penstock/internal/header"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/progress"
 	"github.com/penstock/penstock/internal/relay"
@@ -244,8 +245,13 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 		}
 	}
 	o.Targets = f.targets
-	if o.Header, err = f.access.header(); err != nil {
+	var filled []header.Field
+	if o.Header, filled, err = f.access.header(); err != nil {
 		return err
+	}
+	if len(filled) > 0 {
+		return fmt.Errorf("the header %s has the variable {%s}, and a relay has none: write {{%[2]s} "+
+			"for that text", filled[0].Name, filled[0].Value.Vars()[0])
 	}
 	if o.Network.TLS, err = f.access.tlsConfig(); err != nil {
 		return err

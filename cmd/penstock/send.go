@@ -44,10 +44,8 @@ is safe.
 A PATH is a file, a directory (walked), a glob ("data/**/*.json"), or - to read
 paths from standard input.
 
-In the URL, {name} is the file's name, {stem} and {ext} its parts, and {path}
-its path below the directory, the glob's fixed part or the manifest's folder;
-for a file that is named itself, {path} is its name. A manifest's fields are
-filled in likewise.`,
+In the URL, headers, form fields and bodies, {name} is the file's name, {path}
+its path below the directory; the other variables are further down.`,
 		Example: `  penstock send --to "https://api.example.com/v1/files/{name}" data/
   penstock send --rps 4 --to "https://api.example.com/v1/files/{name}" data/
   penstock send --form file --to https://api.example.com/upload "data/**/*.json"`,

@@ -86,7 +86,7 @@ func (f *sendFlags) groups() (groups []group) {
 	what := in("What to send")
 	what.Var(text(&f.source.Manifest, "FILE"), "manifest",
 		`NDJSON, a line an item; with "path", "url", "method", "headers", "key"; more fields are `+
-			`variables for the URL; - for standard input, from which each is sent as it comes`)
+			`variables; - for standard input, from which each is sent as it comes`)
 	what.StringArrayVar(&f.source.Exclude, "exclude", nil,
 		"leave out what matches `GLOB` in directories and globs; may be repeated")
 	what.BoolVar(&f.source.Hidden, "hidden", false,

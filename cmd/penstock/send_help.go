@@ -33,6 +33,20 @@ const units = `  D  a duration: 500ms, 30s, 5m, 2h, 1h30m, 2d
   B  bytes a second: 500kB/s, 10MB/s, 10MiB/s
 `
 
+const variables = `  {name}            the file's name
+  {stem} {ext}      its parts before and behind the last dot
+  {path}            its path below the directory, the glob's fixed part or the
+                    manifest's folder; its name if it is named itself
+  {dir}             the directory in that, or .
+  {size} {mtime}    its bytes; its last change, as 2006-01-02T15:04:05Z
+  {sha256} {md5}    digests of its content in hexadecimal; {sha256_base64} and
+                    {md5_base64} are in base64
+  {base64}          its content in base64; not in URLs and headers
+  {uuid}            a UUID, the same in each attempt and each run
+  {key} {sku} …     the key and any other field of a manifest's line
+  {{name}           the text {name}; other braces are what they are
+`
+
 // sendHelp is short where --help asks for it, and long for penstock help send.
 func sendHelp(cmd *cobra.Command, groups []group, env *environment) {
 	w := cmd.OutOrStdout()
@@ -46,10 +60,11 @@ func sendHelp(cmd *cobra.Command, groups []group, env *environment) {
 		}
 		fmt.Fprintf(w, "Usage: %s\n\n%s\nExamples:\n%s\n\n%s\n",
 			cmd.UseLine(), usages(flags, helpWidth), cmd.Example,
-			"All flags, the variables of URLs, units and exit statuses: penstock help send")
+			"All flags, variables, units and exit statuses: penstock help send")
 		return
 	}
 	groupedHelp(cmd, groups, moreExamples, env.help(cmd.Flags(), os.Environ())+
+		"\nVariables, each encoded for its place:\n"+variables+
 		"\nUnits:\n"+units+"\nExit status:\n"+exit.Help())
 }
 

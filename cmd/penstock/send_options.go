@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/outfile"
 	"github.com/penstock/penstock/internal/report"
@@ -81,8 +82,12 @@ func (f *sendFlags) complete() (err error) {
 	if o.Limits.Fixed && o.Limits.InFlight == 0 {
 		o.Limits.InFlight = 256
 	}
-	if o.Header, err = f.access.header(); err != nil {
+	if o.Header, o.Filled, err = f.access.header(); err != nil {
 		return err
+	}
+	for _, field := range o.Filled {
+		f.source.Uses = append(f.source.Uses,
+			compose.Use{Place: "the header " + field.Name, Vars: field.Value.Vars()})
 	}
 	contentType := cmp.Or(o.Header.Get("Content-Type"), o.ContentType)
 	if f.source.Body, err = f.body.template(contentType); err != nil {

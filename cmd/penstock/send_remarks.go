@@ -12,6 +12,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/source"
 	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/template"
 )
 
 // maxLeftOut bounds the memory for the names of what is left out.
@@ -48,6 +49,10 @@ func (f *sendFlags) remarks(hints bool) (remarks []string) {
 		where := cmp.Or(f.source.Manifest, strings.Join(f.source.Paths, ", "))
 		remarks = append(remarks,
 			human.Join("; ", "0 files in "+where, status.LeftOut(o.Found.LeftOut)))
+	}
+	if text := template.Doubtful(f.to); text != "" {
+		remarks = append(remarks,
+			human.Quote(text)+" in the URL is no variable, and is sent as it is")
 	}
 	nameless := f.source.Manifest == "" && f.source.Body == nil && !isLab(f.to) &&
 		!strings.Contains(f.to, "{")
