@@ -78,14 +78,6 @@ func isToken(s string) bool {
 // IsEmpty reports whether nothing is kept.
 func (c *Captures) IsEmpty() bool { return len(c.list) == 0 }
 
-// Names returns the names of all, in their order.
-func (c *Captures) Names() (names []string) {
-	for _, one := range c.list {
-		names = append(names, one.name)
-	}
-	return names
-}
-
 // A Missing is a value that an answer does not have.
 type Missing struct{ Name, Why string }
 

@@ -90,7 +90,7 @@ func TestBadCaptures(t *testing.T) {
 		if err := c.Add(text); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
-		if strings.Join(c.Names(), ",") != "same" {
+		if len(c.list) != 1 {
 			t.Errorf("%s was added", text)
 		}
 	}
