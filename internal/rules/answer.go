@@ -7,31 +7,42 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// An Answer is what queries are about. Its body is decoded when the first one needs that, and only
-// once. It belongs to one goroutine at a time.
+// An Answer is what queries are about. Its body is decoded when one needs that: first only the
+// members of its object that the query names, and if another query needs more, all of it. It
+// belongs to one goroutine at a time.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte // all of it, at most MaxBody
 
 	decoded bool
+	members []string // that were decoded; nil if all were
 	value   any
 	err     error
 }
 
-// JSON returns the body as JSON, nil if it is none. The error is errTooLarge.
-func (a *Answer) JSON() (any, error) {
-	if !a.decoded {
-		a.decoded = true
-		if a.value, a.err = decode(a.Body); a.err != nil && !errors.Is(a.err, errTooLarge) {
-			a.value, a.err = nil, nil
-		}
+// json returns the body as JSON, nil if it is none; of an object only these members, or more. If
+// members is nil, all. The error is errTooLarge.
+func (a *Answer) json(members []string) (any, error) {
+	switch {
+	case !a.decoded:
+		a.members = members
+	case a.members == nil || members != nil && !slices.ContainsFunc(members,
+		func(name string) bool { return !slices.Contains(a.members, name) }):
+		return a.value, a.err
+	default:
+		a.members = nil
+	}
+	a.decoded = true
+	if a.value, a.err = decode(a.Body, a.members); a.err != nil && !errors.Is(a.err, errTooLarge) {
+		a.value, a.err = nil, nil
 	}
 	return a.value, a.err
 }
@@ -47,12 +58,13 @@ func (a *Answer) header() map[string]any {
 	return fields
 }
 
-// decode returns the value of a text that is one value of JSON, as gojq wants it.
-func decode(text []byte) (any, error) {
+// decode returns the value of a text that is one value of JSON, as gojq wants it; of an object
+// these members, all if nil.
+func decode(text []byte, members []string) (any, error) {
 	d := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true),
 		jsontext.AllowInvalidUTF8(true))
 	left := maxWeight
-	v, err := decodeValue(d, &left)
+	v, err := decodeValue(d, &left, members)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +74,9 @@ func decode(text []byte) (any, error) {
 	return v, nil
 }
 
-// decodeValue returns the next value. What it weighs is taken from left.
-func decodeValue(d *jsontext.Decoder, left *int) (any, error) {
+// decodeValue returns the next value; of an object these members, all if nil. What it weighs is
+// taken from left.
+func decodeValue(d *jsontext.Decoder, left *int, members []string) (any, error) {
 	t, err := d.ReadToken()
 	if err != nil {
 		return nil, err
@@ -87,7 +100,7 @@ func decodeValue(d *jsontext.Decoder, left *int) (any, error) {
 	case '[':
 		array := []any{}
 		for d.PeekKind() != ']' {
-			v, err := decodeValue(d, left)
+			v, err := decodeValue(d, left, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -103,10 +116,16 @@ func decodeValue(d *jsontext.Decoder, left *int) (any, error) {
 			return nil, err
 		}
 		key := name.String()
+		if members != nil && !slices.Contains(members, key) {
+			if err := d.SkipValue(); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if *left -= len(key); *left < 0 {
 			return nil, errTooLarge
 		}
-		if object[key], err = decodeValue(d, left); err != nil {
+		if object[key], err = decodeValue(d, left, nil); err != nil {
 			return nil, err
 		}
 	}

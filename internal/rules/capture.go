@@ -146,7 +146,7 @@ func (c capture) of(a *Answer, unread error) (string, error) {
 		case Unfinished(err):
 			return "", fmt.Errorf("was not found: %w", err)
 		case err != nil, value == nil: // its error may show what is in the answer
-			if body, _ := a.JSON(); body == nil && c.query.json {
+			if body, _ := a.json(c.query.members); body == nil && c.query.json {
 				return "", errNoJSON
 			}
 			return "", errAbsent

@@ -47,7 +47,7 @@ var instead = map[string]own{
 		if !ok {
 			return fmt.Errorf("cannot read %s as JSON", gojq.TypeOf(v))
 		}
-		v, err := decode([]byte(text))
+		v, err := decode([]byte(text), nil)
 		if err != nil {
 			return err
 		}
@@ -63,6 +63,10 @@ var instead = map[string]own{
 	}},
 }
 
+// throughArgs are functions that use their input in their arguments alone.
+var throughArgs = map[string]bool{"any/2": true, "all/2": true, "first/1": true, "last/1": true,
+	"isempty/1": true, "limit/2": true, "error/1": true, "empty/0": true, "now/0": true}
+
 // call checks a call, or a variable, and puts one of our functions in place of gojq's.
 func (s *subset) call(t *gojq.Term, depth int) error {
 	f := t.Func
@@ -73,7 +77,9 @@ func (s *subset) call(t *gojq.Term, depth int) error {
 		s.use(f.Name)
 		return nil
 	}
-	s.input()
+	if !throughArgs[fmt.Sprintf("%s/%d", f.Name, len(f.Args))] {
+		s.input()
+	}
 	if f.Name == "test" || f.Name == "capture" {
 		return s.match(t)
 	}

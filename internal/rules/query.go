@@ -45,7 +45,8 @@ func Unfinished(err error) bool {
 type Query struct {
 	text                 string
 	code                 *gojq.Code
-	json, header, asText bool // it looks at these
+	json, header, asText bool     // it looks at these
+	members              []string // of the body, if that is an object; nil if all of it
 }
 
 // variables are what an expression may use, in the order of their values in run.
@@ -71,8 +72,12 @@ func ParseQuery(text string) (*Query, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Query{text: text, code: code, json: s.json, header: s.used["$header"],
-		asText: s.used["$text"]}, nil
+	q := &Query{text: text, code: code, json: s.json, header: s.used["$header"],
+		asText: s.used["$text"]}
+	if !s.whole {
+		q.members = append([]string{}, s.members...)
+	}
+	return q, nil
 }
 
 func (q *Query) looksAtBody() bool { return q.json || q.asText }
@@ -89,7 +94,7 @@ func (q *Query) First(a *Answer) (any, error) {
 	var body any
 	if q.json {
 		var err error
-		if body, err = a.JSON(); err != nil {
+		if body, err = a.json(q.members); err != nil {
 			return nil, err
 		}
 	}

@@ -137,6 +137,54 @@ func TestLooksAtBody(t *testing.T) {
 	}
 }
 
+// Of an object only the members are decoded that an expression names; another may need others.
+func TestMembers(t *testing.T) {
+	for text, want := range map[string]string{
+		".a": "a", ".a.b": "a", ".a==1 and .b": "a b", ".a|.b": "a", "(.a,.b)|.c": "a b",
+		"any(.a[]; .b)": "a b", ".a as $x|.b": "a b", "{a,x:.b}": "a b",
+		"if .a then .b else .c end": "a b c",
+		".a[.b]":                    "a b",
+		`"\(.a)"`:                   "a", ".a // .b": "a b", "-.a": "a", "first(.a[])": "a",
+		".": "all", "..": "all", `.["a"]`: "all", ".[0]": "all", "length": "all", ".[]": "all",
+		"select(.a)": "all", "@json": "all", ". as {a:$x}|$x": "all", "keys": "all",
+		`.a,keys`:        "all",
+		"try .a catch .": "all", "$status|.x": "",
+	} {
+		q, err := ParseQuery(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got := strings.Join(q.members, " ")
+		if q.members == nil {
+			got = "all"
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	a := &Answer{Body: []byte(`{"a":1,"b":{"c":2},"d":3,"a":4}`)}
+	for _, c := range []struct {
+		text, want string
+	}{
+		{".a", "4"}, {".b.c", "2"}, {".d", "3"}, {".", `{"a":4,"b":{"c":2},"d":3}`}, {".a", "4"},
+	} {
+		q, err := ParseQuery(c.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := q.First(a)
+		if text, _ := gojq.Marshal(got); string(text) != c.want || err != nil {
+			t.Errorf("%s: %s, %v, want %s", c.text, text, err, c.want)
+		}
+	}
+	// What is passed over must be JSON, too.
+	q, _ := ParseQuery(".a")
+	if got, err := q.First(&Answer{Body: []byte(`{"a":1,"b":[1,}`)}); got != nil || err != nil {
+		t.Errorf("no JSON: %v, %v", got, err)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "it is empty", " ": "it is empty", ".a ==": "it is not jq: unexpected EOF",
@@ -273,6 +321,8 @@ func FuzzParseQuery(f *testing.F) {
 	f.Add(".a==1", `{"a":1}`)
 	f.Add(`[.[]|select(.x|test("a"))]|add`, `[{"x":"a"}]`)
 	f.Add(`"\(.a)"+@json`, `{"a":1}`)
+	f.Add("any(.a[]; .b) or (.c|.d)==.e", `{"a":[{"b":1}],"b":2,"c":{"d":3},"e":3}`)
+	f.Add(". as {a:$x}|{b,$x}|.b", `{"a":1,"b":[2]}`)
 	for text := range hostile() {
 		f.Add(text, "[0,1]")
 	}
@@ -284,8 +334,15 @@ func FuzzParseQuery(f *testing.F) {
 			}
 			return
 		}
-		a := &Answer{Status: 200, Body: []byte(body)}
-		_, _ = q.First(a)
-		_, _ = q.Test(a)
+		got, err := q.First(&Answer{Status: 200, Body: []byte(body)})
+		whole := &Answer{Status: 200, Body: []byte(body)}
+		_, _ = whole.json(nil)
+		want, wantErr := q.First(whole)
+		if Unfinished(err) || Unfinished(wantErr) || strings.Contains(text, "now") {
+			return
+		}
+		if (err == nil) != (wantErr == nil) || err == nil && !alike(got, want) {
+			t.Errorf("%q of %q: %v, %v; of all of it %v, %v", text, body, got, err, want, wantErr)
+		}
 	})
 }

@@ -17,6 +17,8 @@ type subset struct {
 	options []gojq.CompilerOption // the functions that are used in place of gojq's
 	used    map[string]bool       // variables
 	json    bool                  // the answer's body is used
+	members []string              // of the body, by name
+	whole   bool                  // it is used otherwise, too
 	piped   bool                  // the expression at hand is not about the body
 	loops   int
 	added   map[string]bool
@@ -131,7 +133,7 @@ func (s *subset) term(q *gojq.Query, depth int) error {
 		s.input()
 		err = s.loop()
 	case gojq.TermTypeIndex:
-		s.input()
+		s.member(t.Index.Name)
 		err = s.index(t.Index, depth)
 	case gojq.TermTypeFunc:
 		built = !same[t.Func.Name]
@@ -147,7 +149,7 @@ func (s *subset) term(q *gojq.Query, depth int) error {
 			case strings.HasPrefix(kv.Key, "$"):
 				s.use(kv.Key)
 			default:
-				s.input()
+				s.member(kv.Key)
 			}
 			if err = s.queries(depth, kv.KeyQuery, kv.Val); err != nil {
 				return err
@@ -206,8 +208,21 @@ func (s *subset) term(q *gojq.Query, depth int) error {
 	return nil
 }
 
-// input records that the expression's input is used.
-func (s *subset) input() { s.json = s.json || !s.piped }
+// input records that the expression's input is used, and member that of it only a member is, unless
+// the name is empty.
+func (s *subset) input() { s.member("") }
+
+func (s *subset) member(name string) {
+	if s.piped {
+		return
+	}
+	s.json = true
+	if name == "" {
+		s.whole = true
+	} else {
+		s.members = append(s.members, name)
+	}
+}
 
 func (s *subset) loop() error {
 	if s.loops++; s.loops > maxLoops {
