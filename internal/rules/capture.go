@@ -89,15 +89,18 @@ var (
 )
 
 // Of returns the values that an answer has, as a JSON object, and those that it does not have:
-// these are null, or longer than is kept. The answer's body is read if that is needed, and a body
-// put in its place that begins anew.
-func (c *Captures) Of(resp *http.Response) (object string, missing []Missing) {
-	a := Answer{Status: resp.StatusCode, Header: resp.Header}
+// these are null, or longer than is kept. The answer's body is read if that is needed, and was not
+// for the verdict about it, and a body put in its place that begins anew.
+func (c *Captures) Of(resp *http.Response, v Verdict) (object string, missing []Missing) {
+	if v.whole != nil {
+		return c.of(v.whole, nil)
+	}
+	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
 	var unread error
 	if slices.ContainsFunc(c.list, capture.looksAtBody) {
 		a.Body, unread = readBody(resp)
 	}
-	return c.of(&a, unread)
+	return c.of(a, unread)
 }
 
 // of returns what Of does. Unread is why the body was not read whole, nil if it was; then what

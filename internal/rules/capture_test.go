@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/penstock/penstock/internal/test"
 )
@@ -117,4 +119,21 @@ func FuzzCaptures(f *testing.F) {
 			t.Error(fmt.Sprint(len(back), missing, len(object)))
 		}
 	})
+}
+
+// What was read for a rule is not read, or decoded, once more.
+func TestCaptureAfterRule(t *testing.T) {
+	var s Set
+	test.OK(t, s.Add(Accept, "200:.ok"))
+	resp := &http.Response{StatusCode: 200, ContentLength: -1,
+		Body: io.NopCloser(strings.NewReader(`{"ok":true,"id":7}`))}
+	v := s.Judge(resp)
+	resp.Body = io.NopCloser(iotest.ErrReader(errors.New("read again")))
+	c := capturesOf(t, "id=.id")
+	if got, missing := c.Of(resp, v); got != `{"id":7}` || missing != nil || v.Effect != Accept {
+		t.Errorf("%s, %v", got, missing)
+	}
+	if _, missing := c.Of(resp, v.WithoutBody()); len(missing) != 1 {
+		t.Error("the body was kept")
+	}
 }

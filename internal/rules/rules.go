@@ -159,12 +159,21 @@ type Verdict struct {
 	NoMatch bool
 	Err     error  // of an Unread answer: why
 	Body    []byte // of the answer, as far as it was read
+
+	whole *Answer // if its body was read whole
+}
+
+// WithoutBody returns the verdict alone, for one that is kept.
+func (v Verdict) WithoutBody() Verdict {
+	v.Body, v.whole = nil, nil
+	return v
 }
 
 // Judge returns what an answer means. The answer's body is read if a test needs it, and a body put
 // in its place that begins anew.
 func (s *Set) Judge(resp *http.Response) Verdict {
-	a := Answer{Status: resp.StatusCode, Header: resp.Header}
+	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
+	var whole *Answer
 	read, wanted := false, ""
 	for i := range s.rules {
 		r := &s.rules[i]
@@ -172,7 +181,7 @@ func (s *Set) Judge(resp *http.Response) Verdict {
 			continue
 		}
 		if r.test == nil {
-			return Verdict{Effect: r.effect, Rule: r.name, Body: a.Body}
+			return Verdict{Effect: r.effect, Rule: r.name, Body: a.Body, whole: whole}
 		}
 		if !read && r.test.looksAtBody() {
 			read = true
@@ -180,21 +189,22 @@ func (s *Set) Judge(resp *http.Response) Verdict {
 			if a.Body, err = readBody(resp); err != nil {
 				return Verdict{Effect: Unread, Rule: r.name, Err: err, Body: a.Body}
 			}
+			whole = a
 		}
-		matches, err := r.test.Test(&a)
+		matches, err := r.test.Test(a)
 		switch {
 		case err != nil:
 			return Verdict{Effect: Unread, Rule: r.name, Err: err, Body: a.Body}
 		case matches:
-			return Verdict{Effect: r.effect, Rule: r.name, Body: a.Body}
+			return Verdict{Effect: r.effect, Rule: r.name, Body: a.Body, whole: whole}
 		case r.effect == Accept:
 			wanted = cmp.Or(wanted, r.name)
 		}
 	}
 	if wanted != "" {
-		return Verdict{Effect: Reject, Rule: wanted, NoMatch: true, Body: a.Body}
+		return Verdict{Effect: Reject, Rule: wanted, NoMatch: true, Body: a.Body, whole: whole}
 	}
-	return Verdict{Body: a.Body}
+	return Verdict{Body: a.Body, whole: whole}
 }
 
 // MaxRead is how long an answer's body may take to come.

@@ -8,9 +8,9 @@ import (
 	"github.com/penstock/penstock/internal/status"
 )
 
-// capture returns what is kept of the answer to a delivered item, and what it lacks.
-func (r *run) capture(resp *http.Response) (results.Captured, []rules.Missing) {
-	object, missing := r.Captures.Of(resp)
+// capture returns what is kept of the answer to a delivered job, and what it lacks.
+func (r *run) capture(j *job, resp *http.Response) (results.Captured, []rules.Missing) {
+	object, missing := r.Captures.Of(resp, j.ruled)
 	return results.Captured(object), missing
 }
 

@@ -89,9 +89,10 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 	var head []byte
 	var cut bool
 	var missing []rules.Missing
+	defer func() { j.ruled = j.ruled.WithoutBody() }() // it may wait for the end of the run
 	if resp != nil {
 		if end.Outcome == retry.Delivered && !r.Captures.IsEmpty() {
-			out.Captured, missing = r.capture(resp)
+			out.Captured, missing = r.capture(j, resp)
 		}
 		head, cut = reply.Read(resp)
 	}
