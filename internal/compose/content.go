@@ -280,27 +280,8 @@ func (c *Content) plan(values template.Values, boundary form.Boundary) (p plan, 
 	if t := c.template.text; t != nil {
 		return p, p.expand(t, values)
 	}
-	var room [256]byte
-	expand := func(t *template.Template, or string) string {
-		if t == nil || err != nil {
-			return or
-		}
-		var text []byte
-		text, _, err = t.Expand(room[:0], values)
-		return string(text)
-	}
 	for i, f := range c.template.fields {
-		head := form.Head{Name: f.name, IsFile: f.filename != nil}
-		if file := c.fields[i]; file >= 0 && f.kind != textField {
-			base := filepath.Base(c.files[file])
-			head.IsFile, head.Filename = true, expand(f.filename, base)
-			if head.Type = form.ContentType(head.Filename); head.Type == form.UnknownType {
-				head.Type = form.ContentType(base)
-			}
-		} else {
-			head.Filename = expand(f.filename, "")
-		}
-		head.Type = expand(f.typ, head.Type)
+		head, err := f.head(c, i, values)
 		if err == nil {
 			p.text = boundary.AppendHead(p.text, head, i == 0)
 			if c.fields[i] >= 0 {
@@ -315,6 +296,30 @@ func (c *Content) plan(values template.Values, boundary form.Boundary) (p plan, 
 	}
 	p.text = boundary.AppendEnd(p.text)
 	return p, nil
+}
+
+// head returns the head of a field, the i-th of a form.
+func (f field) head(c *Content, i int, values template.Values) (h form.Head, err error) {
+	expand := func(t *template.Template, or string) string {
+		if t == nil || err != nil {
+			return or
+		}
+		var text []byte
+		text, _, err = t.Expand(nil, values)
+		return string(text)
+	}
+	h = form.Head{Name: f.name, IsFile: f.filename != nil, Filename: expand(f.filename, "")}
+	if file := c.fields[i]; file >= 0 && f.kind != textField {
+		base := filepath.Base(c.files[file])
+		if !h.IsFile {
+			h.IsFile, h.Filename = true, base
+		}
+		if h.Type = form.ContentType(h.Filename); h.Type == form.UnknownType {
+			h.Type = form.ContentType(base)
+		}
+	}
+	h.Type = expand(f.typ, h.Type)
+	return h, err
 }
 
 func (p *plan) expand(t *template.Template, values template.Values) error {

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstock/penstock/internal/compose"
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/digest"
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
@@ -28,7 +30,11 @@ type Left struct {
 	Held         int64                   // their servers asked for a longer wait than MaxWait
 	Failed       int64                   // cannot be sent
 	// paths and URLs of the first to be sent, as shown to people
-	First    []string
+	First []string
+	// Type is the media type of the body of the first of these, and Body are its lines, as shown to
+	// people; empty if that is its file alone.
+	Type     string
+	Body     []string
 	Failures []string // the first that cannot be, with the reasons
 
 	// Waits are those that servers of Items asked for in earlier runs, and that are not over, by
@@ -113,6 +119,9 @@ func (w *Work) Plan(v *journal.View, most int) (left Left, err error) {
 		}
 		left.Items++
 		left.Bytes += it.Size
+		if left.Items == 1 {
+			left.Type, left.Body = shownBody(&it)
+		}
 		if len(left.First) < most {
 			left.First = append(left.First, it.Path+" -> "+url)
 		}
@@ -121,6 +130,28 @@ func (w *Work) Plan(v *journal.View, most int) (left Left, err error) {
 		return strings.Compare(a.Origin, b.Origin)
 	})
 	return left, nil
+}
+
+// shownBody returns what the body of an item is, without what may be secret, and not all of a long
+// one.
+func shownBody(it *item.Item) (contentType string, lines []string) {
+	const mostLines, mostBytes = 20, 300
+	contentType, fields, text := compose.Show(it)
+	for _, field := range fields {
+		lines = append(lines, conceal.Field(field))
+	}
+	if contentType != "" && fields == nil {
+		lines = strings.Split(strings.TrimRight(conceal.Body(text), "\n"), "\n")
+	}
+	if more := len(lines) - mostLines; more > 0 {
+		lines = append(lines[:mostLines], "… and "+human.Count(more)+" more")
+	}
+	for i, line := range lines {
+		if len(line) > mostBytes {
+			lines[i] = human.Cut(line, mostBytes) + "…"
+		}
+	}
+	return contentType, lines
 }
 
 // onlyTouched reports whether an item's file has the content that was delivered.

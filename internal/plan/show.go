@@ -33,6 +33,10 @@ func (w *Work) Show(out io.Writer, left Left, leftOut []string, n int64) {
 		human.List(out, leftOut, n)
 	}
 	human.List(out, left.First, left.Items)
+	if left.Type != "" {
+		fmt.Fprintf(out, "body of the first, %s:\n", human.Printable(left.Type))
+		human.List(out, left.Body, 0)
+	}
 	now := time.Now()
 	for _, wait := range left.Waits {
 		fmt.Fprintf(out, "paused: %s\n", o.DescribeWait(wait, now))
