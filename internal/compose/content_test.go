@@ -88,7 +88,8 @@ func TestFilesOfFields(t *testing.T) {
 		} else {
 			want = "of " + want
 		}
-		if _, content, _ := strings.Cut(body, "\r\n\r\n"); !strings.HasPrefix(content, want+"\r\n") {
+		_, content, _ := strings.Cut(body, "\r\n\r\n")
+		if !strings.HasPrefix(content, want+"\r\n") {
 			t.Errorf("%s: %q, want %q", field, content, want)
 		}
 	}
@@ -150,7 +151,8 @@ func TestRest(t *testing.T) {
 	}
 }
 
-// A file that changes after it was seen fails the opening, or the reading before the body is whole.
+// [bodies] A file that changes after it was seen fails the opening, or the reading before the body
+// is whole.
 func TestChanged(t *testing.T) {
 	const large = filebody.MaxSmall + 1
 	for _, size := range []int{5, large} {

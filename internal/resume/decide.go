@@ -208,7 +208,7 @@ func (r Rules) decideByState(row Row, it item.Item) (d Decision, ok bool) {
 		return Decision{Do: Fail, Why: Duplicate, Kept: true}, true
 	case row.Twice && (it.Header != nil || strings.ContainsAny(it.URL, "?@")):
 		return Decision{Do: Fail, Why: Ambiguous, Kept: true}, true
-	case row.Twice && it.Line > 0 && it.Rest != 0:
+	case row.Twice && it.Line > 0 && it.Rest != 0 && len(it.Fields) == 0: // a body of its own
 		return Decision{Do: Fail, Why: AmbiguousBody, Kept: true}, true
 	case row.Twice:
 		return Decision{Do: Skip, Why: Repeated}, true

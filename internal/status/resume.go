@@ -25,8 +25,8 @@ var whyLeft = map[resume.Reason]string{
 	resume.Duplicate: "another item of this run has the same key, or goes to the same URL",
 	resume.Ambiguous: "duplicate of another item of this run (%s do not count): " +
 		"leave one out, or give each a key of its own",
-	resume.AmbiguousBody: "another line sends the same file to the same URL, perhaps with other " +
-		"values in its body: give each line a key of its own, or leave one out",
+	resume.AmbiguousBody: "another line has the same path and goes to the same URL, perhaps " +
+		"with another body: give each line a key of its own, or leave one out",
 	resume.InDoubt:      LeftInDoubt,
 	resume.CutOff:       LeftInDoubt + ", which ended while it was sent",
 	resume.KeyForgotten: KeyForgotten,

@@ -36,8 +36,8 @@ func TestResume(t *testing.T) {
 		{Left(resume.Ambiguous, two), "duplicate of another item of this run (credentials in the " +
 			"URL and the headers Authorization, Date do not count): " +
 			"leave one out, or give each a key of its own"},
-		{Left(resume.AmbiguousBody, nil), "another line sends the same file to the same URL, " +
-			"perhaps with other values in its body: give each line a key of its own, or leave one out"},
+		{Left(resume.AmbiguousBody, nil), "another line has the same path and goes to the same " +
+			"URL, perhaps with another body: give each line a key of its own, or leave one out"},
 		{Left(resume.InDoubt, nil), "it may have arrived in an earlier run"},
 		{Left(resume.CutOff, nil),
 			"it may have arrived in an earlier run, which ended while it was sent"},
