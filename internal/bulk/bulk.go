@@ -174,6 +174,9 @@ func (t *translation) whole() {
 	}
 }
 
+// jqField finds calls of jq for one field.
+var jqField = lazy.MustCompile(`^jq (?:-\w+ )*['"]?((?:\.\w+)*)\.(\w+)['"]?$`)
+
 // about adds what a user needs to know of the command as a whole.
 func (t *translation) about() {
 	if len(t.fillIns) > 0 {
@@ -189,8 +192,11 @@ func (t *translation) about() {
 			continue
 		}
 		if strings.HasPrefix(next, "jq ") {
-			t.note("Not kept: | %s. To keep a value of each answer: --capture NAME=JQ, such as "+
-				"--capture id=.id.", next)
+			capture := "NAME=JQ"
+			if m := jqField.FindStringSubmatch(next); m != nil {
+				capture = m[2] + "=" + m[1] + "." + m[2]
+			}
+			t.note("Not kept: | %s. --capture %s keeps it of each answer.", next, capture)
 			continue
 		}
 		t.note("Not kept: what follows the curl command, %s.", next)
