@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock/penstock/internal/compose"
+	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/outfile"
 	"github.com/penstock/penstock/internal/report"
@@ -87,7 +88,8 @@ func (f *sendFlags) complete() (err error) {
 	}
 	for _, field := range o.Filled {
 		f.source.Uses = append(f.source.Uses,
-			compose.Use{Place: "the header " + field.Name, Vars: field.Value.Vars()})
+			compose.Use{Place: "the header " + field.Name, Vars: field.Value.Vars(),
+				Secret: conceal.Credential(field.Name, o.Header[field.Name])})
 	}
 	contentType := cmp.Or(o.Header.Get("Content-Type"), o.ContentType)
 	if f.source.Body, err = f.body.template(contentType); err != nil {

@@ -130,12 +130,16 @@ type Use struct {
 	Place string // such as `the field "id"`
 	Vars  []string
 	JSON  bool // it takes a null, too
+
+	// Secret says that what looks like a variable may be a part of a credential.
+	Secret bool
 }
 
 // Uses returns where variables are used.
 func (t *Template) Uses() (uses []Use) {
 	if t.text != nil {
-		return []Use{{"the body", t.text.Vars(), t.place == template.PlaceJSON}}
+		json := t.place == template.PlaceJSON
+		return []Use{{Place: "the body", Vars: t.text.Vars(), JSON: json}}
 	}
 	for _, f := range t.fields {
 		use := Use{Place: "the field " + human.Quote(f.name)}

@@ -178,7 +178,7 @@ func (s *Source) checkUses(it *item.Item) error {
 		for _, use := range uses {
 			for _, name := range use.Vars {
 				if v, ok := it.Value(name); !ok || v.IsNull() && !use.JSON {
-					return &lackError{name, use.Place}
+					return &lackError{shownVar(use, name), use.Place}
 				}
 			}
 		}

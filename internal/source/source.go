@@ -26,6 +26,7 @@ import (
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/results"
+	"github.com/penstock/penstock/internal/secret"
 	"github.com/penstock/penstock/internal/template"
 )
 
@@ -210,11 +211,20 @@ func (s *Source) checkTarget() error {
 	for _, use := range uses {
 		for _, name := range use.Vars {
 			if !template.Known(name) {
-				return &template.UnknownVarError{Name: name, Place: " in " + use.Place}
+				return &template.UnknownVarError{Name: shownVar(use, name),
+					Place: " in " + use.Place}
 			}
 		}
 	}
 	return nil
+}
+
+// shownVar returns the name of a variable that is used, or what is shown of it.
+func shownVar(use compose.Use, name string) string {
+	if use.Secret {
+		return secret.Mask
+	}
+	return name
 }
 
 // Vars returns the variables of all that is sent: of the URL, headers and bodies.
