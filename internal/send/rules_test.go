@@ -122,7 +122,7 @@ func TestRuledEverywhere(t *testing.T) {
 			last.Delivered != 6 || last.Failed != 3 {
 			t.Errorf("%+v", last)
 		}
-		w.says(s, `POST http://127.0.0.1/00001: 200 OK: rejected by --reject success: `+
+		w.says(s, `: 200 OK: rejected by --reject success: `+
 			`{"success":false,"why":"album"}`)
 		w.logged("level=WARN", 0)
 		rows := map[item.Fate]int{}
