@@ -169,6 +169,16 @@ func TestComplete(t *testing.T) {
 		!Incomplete(got) {
 		t.Errorf("%s, want %s", got, want)
 	}
+	partly, err := Complete(got, func(name string) (Value, bool) {
+		if name == "c" {
+			return Value{Kind: Later}, true
+		}
+		return all(name)
+	})
+	if want := "https://h/%7Bb%7D/%7Bb%7D%2B%2F%3D/d/%C3%A9?x=%7Bb%7D&y={c}"; partly != want ||
+		err != nil {
+		t.Errorf("%s, %v, want %s", partly, err, want)
+	}
 	want, err := u.Expand(all)
 	test.OK(t, err)
 	if got, err = Complete(got, all); got != want || err != nil || Incomplete(got) {
