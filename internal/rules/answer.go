@@ -59,10 +59,10 @@ func (a *Answer) header() map[string]any {
 }
 
 // decode returns the value of a text that is one value of JSON, as gojq wants it; of an object
-// these members, all if nil.
+// these members, all if nil. Some servers put a byte order mark before it.
 func decode(text []byte, members []string) (any, error) {
-	d := jsontext.NewDecoder(bytes.NewBuffer(text), jsontext.AllowDuplicateNames(true),
-		jsontext.AllowInvalidUTF8(true))
+	d := jsontext.NewDecoder(bytes.NewBuffer(bytes.TrimPrefix(text, []byte("\ufeff"))),
+		jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	left := maxWeight
 	v, err := decodeValue(d, &left, members)
 	if err != nil {

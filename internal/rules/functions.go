@@ -97,6 +97,19 @@ func (s *subset) call(t *gojq.Term, depth int) error {
 			Type: gojq.TermTypeArray, Array: &gojq.Array{Query: f.Args[0]}}}).Term)).Term.Func
 		return nil
 	}
+	if f.Name == "tonumber" && len(f.Args) == 0 { // which takes seconds for a million digits
+		s.add("_few_digits", 0, func(v any, _ []any) any {
+			if text, ok := v.(string); ok && len(text) > maxText &&
+				strings.Trim(text, "+-.0123456789eE") == "" {
+				return errTooLarge
+			}
+			return v
+		})
+		t.Func = nil
+		t.Type, t.Query = gojq.TermTypeQuery, &gojq.Query{Op: gojq.OpPipe,
+			Left: callOf("_few_digits"), Right: callOf("tonumber")}
+		return nil
+	}
 	if own, ok := instead[f.Name+"/"+strconv.Itoa(len(f.Args))]; ok {
 		q := &gojq.Query{}
 		s.replace(q, own, f.Args...)

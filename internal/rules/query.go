@@ -109,6 +109,9 @@ func (q *Query) First(a *Answer) (any, error) {
 	if !ok {
 		return nil, nil
 	}
+	if _, large := v.(*gojq.HaltError); large {
+		return nil, errTooLarge
+	}
 	if err, failed := v.(error); failed {
 		return nil, err
 	}
@@ -139,7 +142,7 @@ type budget struct {
 	began time.Time
 }
 
-const checkTime = 256 // steps between two looks at the clock: few expressions take that many
+const checkTime = 32 // steps between two looks at the clock: each may take milliseconds
 
 var over = func() chan struct{} {
 	c := make(chan struct{})

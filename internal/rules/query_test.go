@@ -223,6 +223,27 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// What is too large is not for the expression to pass over: nobody knows then what it says.
+func TestTooLarge(t *testing.T) {
+	body := `"` + strings.Repeat("a", MaxBody-2) + `"`
+	for _, text := range []string{"[.,.,.]", "[.,.,.]?", "try [.,.,.] catch 1", "[.,.,.]//1",
+		"any([.,.,.][]?;true)", ".+.+.|not", "(.+.+.)?//true", `(.|test("a"))?`,
+		".[:9]|.+.|tostring",
+		"[.]|.+.+."} {
+		_, err := first(t, text, body)
+		if want := text != ".[:9]|.+.|tostring"; Unfinished(err) != want {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for body, large := range map[string]bool{strings.Repeat("7", MaxBody): true,
+		"-" + strings.Repeat("7", MaxBody-3) + "e9": true, strings.Repeat("7", 100): false,
+		strings.Repeat("x", MaxBody): false} {
+		if _, err := first(t, "$text|tonumber?", body); Unfinished(err) != large {
+			t.Errorf("%.20s: %v", body, err)
+		}
+	}
+}
+
 // hostile are expressions that would take long or much, and bodies that make them.
 func hostile() map[string]string {
 	zeros := "[0" + strings.Repeat(",0", 60_000) + "]"
@@ -274,6 +295,7 @@ func hostile() map[string]string {
 		"tojson":                                        deep,
 		"[..|..]|length":                                deep,
 		"length":                                        wide,
+		"tonumber":                                      strings.ReplaceAll(long, "a", "7"),
 		nested:                                          inFifteen,
 	}
 }

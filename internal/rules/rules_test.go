@@ -229,6 +229,7 @@ func TestBody(t *testing.T) {
 		{"too many values", strings.NewReader("[" + strings.Repeat("1,", 100_000) + "1]"), Unread,
 			"too large"},
 		{"empty", strings.NewReader(""), None, ""},
+		{"with a byte order mark", strings.NewReader("\ufeff" + text), Reject, ""},
 	} {
 		var all bytes.Buffer
 		resp := answer("200")

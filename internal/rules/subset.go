@@ -336,7 +336,8 @@ func (s *subset) replace(q *gojq.Query, f own, args ...*gojq.Query) {
 	*q = *callOf(f.name, args...)
 }
 
-// add makes a function of ours known.
+// add makes a function of ours known. That something is too large must not be caught, by ? say, for
+// then it would seem to be known what the answer says: of gojq's errors only this one is not.
 func (s *subset) add(name string, args int, f func(any, []any) any) {
 	if s.added[name] {
 		return
@@ -345,5 +346,11 @@ func (s *subset) add(name string, args int, f func(any, []any) any) {
 		s.added = map[string]bool{}
 	}
 	s.added[name] = true
-	s.options = append(s.options, gojq.WithFunction(name, args, args, f))
+	s.options = append(s.options, gojq.WithFunction(name, args, args, func(v any, args []any) any {
+		v = f(v, args)
+		if err, failed := v.(error); failed && Unfinished(err) {
+			return &gojq.HaltError{}
+		}
+		return v
+	}))
 }
