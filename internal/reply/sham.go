@@ -24,7 +24,7 @@ const (
 // shamOf is First for each acceptance.
 func shamOf(resp *http.Response, head []byte, isHTML bool) Sham {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	switch text := bytes.TrimSpace(head); {
+	switch text := bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\ufeff"))); {
 	case kind == "text/html" && resp.StatusCode == http.StatusOK && isPage(text) && !isHTML:
 		return Page
 	case kind == "application/json" || strings.HasSuffix(kind, "+json"):

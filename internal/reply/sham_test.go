@@ -20,6 +20,8 @@ func TestShamOf(t *testing.T) {
 		{200, "text/plain", "<html>", NoSham},
 		{200, "application/json", `{"success":false,"message":"no"}`, Failure},
 		{200, "application/json", ` {"ok": false}`, Failure},
+		{200, "application/json", "\ufeff" + `{"success":false}`, Failure},
+		{200, "text/html", "\ufeff<!DOCTYPE html><title>Sign in</title>", Page},
 		{201, "application/problem+json", `{"error":{"code":1}}`, Error},
 		{200, "application/json", `{"error":"quota"}`, Error},
 		{200, "application/json", `{"error":["quota"]}`, Error},
