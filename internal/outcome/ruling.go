@@ -35,6 +35,8 @@ func Feedback(ruled rules.Effect, header http.Header, f throttle.Feedback) throt
 		}
 	case rules.Throttle:
 		f.Signal = throttle.SignalThrottled
+	}
+	if ruled == rules.Retry || ruled == rules.Throttle { // whatever the status is
 		now := time.Now()
 		if h := hint.Parse(http.StatusTooManyRequests, header, now); h.Known && h.Wait > 0 {
 			f.RetryAt, f.Source = now.Add(h.Wait), h.Source

@@ -169,6 +169,14 @@ func (v Verdict) WithoutBody() Verdict {
 	return v
 }
 
+// WithHead returns the verdict with no more than the beginning of the body.
+func (v Verdict) WithHead(n int) Verdict {
+	head := bytes.Clone(v.Body[:min(n, len(v.Body))])
+	v = v.WithoutBody()
+	v.Body = head
+	return v
+}
+
 // Judge returns what an answer means. The answer's body is read if a test needs it, and a body put
 // in its place that begins anew.
 func (s *Set) Judge(resp *http.Response) Verdict {

@@ -35,7 +35,7 @@ type job struct {
 	// that seems to accept it, or redirects it, until retry has judged it
 	answer    *throttle.Event
 	ruled     rules.Verdict   // of the last answer; zero if no rule is about it
-	asked     time.Duration   // the wait that it asked for, where a rule takes it for a throttle
+	asked     time.Duration   // the wait that came with it, where a rule is about it
 	countedBy int             // the status that it was refused by, where that is counted already
 	slot      *permits.Permit // while it is on its way to the server or to the disk
 

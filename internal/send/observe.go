@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/body"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/outcome"
+	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/internal/status"
@@ -77,8 +78,11 @@ func (r *run) feedback(resp *http.Response, _ error, f throttle.Feedback) thrott
 		return f // a question about an item
 	}
 	j.ruled = r.Answers.Judge(resp)
+	if j.ruled.Effect == rules.Unread || !outcome.Seems(resp.StatusCode, j.ruled.Effect) {
+		j.ruled = j.ruled.WithHead(reply.MaxHead) // it may wait for its next attempt for long
+	}
 	f = outcome.Feedback(j.ruled.Effect, resp.Header, f)
-	if j.ruled.Effect == rules.Throttle && !f.RetryAt.IsZero() {
+	if !f.RetryAt.IsZero() { // of a 2xx, retry does not look for it
 		j.asked = time.Until(f.RetryAt)
 	}
 	return f

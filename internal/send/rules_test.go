@@ -1,11 +1,13 @@
 package send
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,8 +16,10 @@ import (
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/lab"
+	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/internal/test"
+	"github.com/penstock/penstock/throttle"
 )
 
 // rule adds a rule, or a set by its name.
@@ -80,6 +84,46 @@ func TestThrottledUntil(t *testing.T) {
 			}
 			w.talks("asked us to wait 30 s")
 		})
+	}
+}
+
+// So is the wait that comes with an answer by which the file is to be sent again.
+func TestRepeatedAfter(t *testing.T) {
+	for _, status := range []int{200, 202, 403} {
+		first := atomic.Bool{}
+		onFakeTime(t, 1, func(rw http.ResponseWriter, r *http.Request) {
+			if !first.Swap(true) {
+				rw.Header().Set("Retry-After", "30")
+				telling(status, `{"busy":true}`)(rw, r)
+			}
+		}, func(w *world) {
+			w.method("POST")
+			w.rule(rules.Retry, "any:.busy")
+			w.ended(w.run(), exit.Delivered, 1, 0, 0, 0, 0)
+			if n := w.got(0, 30*time.Second); n != 1 || w.asks() != 2 {
+				t.Errorf("%d: %d requests within the wait, of %d", status, n, w.asks())
+			}
+		})
+	}
+}
+
+// What is kept of an answer until its file is sent again is what may be shown of it: many files may
+// wait.
+func TestLittleKept(t *testing.T) {
+	text := `{"slow":true,"x":"` + strings.Repeat("x", 500<<10) + `"}`
+	r, j := &run{}, &job{}
+	test.OK(t, r.Answers.Add(rules.Throttle, "403:.slow"))
+	req, err := http.NewRequestWithContext(context.WithValue(t.Context(), jobKey{}, j), "PUT",
+		"http://127.0.0.1/", nil)
+	test.OK(t, err)
+	resp := &http.Response{StatusCode: 403, Request: req,
+		Body: io.NopCloser(strings.NewReader(text)), ContentLength: -1}
+	r.feedback(resp, nil, throttle.Feedback{})
+	if n := cap(j.ruled.Body); n < reply.MaxHead || n > 2*reply.MaxHead {
+		t.Errorf("%d bytes", n)
+	}
+	if all, err := io.ReadAll(resp.Body); string(all) != text || err != nil {
+		t.Errorf("then %d bytes, %v", len(all), err)
 	}
 }
 

@@ -107,8 +107,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 		return out, was.Outage
 	}
 	if resp == nil && end.Status != 0 { // such as one of 2xx that does not count
-		head = j.ruled.Body[:min(len(j.ruled.Body), reply.MaxHead)]
-		cut = len(head) == reply.MaxHead
+		head, cut = j.ruled.Body, len(j.ruled.Body) == reply.MaxHead
 	}
 	why := status.Failure{
 		End: was, Call: end, Method: j.item.Method, URL: r.url(j), Answer: resp, Ruled: j.ruled,
