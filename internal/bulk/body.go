@@ -36,7 +36,7 @@ func (t *translation) form() {
 
 // fills reports whether a value is to be filled in, or varies: it is no secret as it stands.
 func (t *translation) fills(value string) bool {
-	return t.wholeValue("", value, inBody) != "" || t.nameIn(value) >= 0
+	return t.wholeValue("", value, inBody) != "" || t.nameIn(value) >= 0 || t.hasSum(value)
 }
 
 // attributes are those of a part of a form.

@@ -42,6 +42,8 @@ type translation struct {
 	prefix string // of the names of files that the script writes
 	url    string
 	file   local
+	sums   []sum // of the file
+	summed bool  // they are known
 
 	flags       []setting
 	environment []setting // variables instead of flags, where the value has a secret

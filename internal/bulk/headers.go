@@ -123,6 +123,8 @@ func (t *translation) headers() {
 			t.add("-H", h.Name+": "+sum)
 		case lower == "x-checksum-sha1" && t.wholeFile():
 			t.note("Not kept: the header %s: penstock has {sha256} and {md5}.", h.Name)
+		case t.isSum(h):
+			t.add("-H", h.Name+": "+t.sumValue(h))
 		case held(h):
 			t.mustFill(h.Value)
 			t.mustFill(strings.TrimSpace(token))

@@ -113,6 +113,7 @@ func (t *translation) segment(s string, last bool, secret *bool) string {
 	switch {
 	case botToken.MatchString(s):
 		token = strings.TrimPrefix(s, "bot")
+	case t.hasSum(s): // it is no secret
 	case longToken.MatchString(s) && mixed(s):
 		token = s
 	case strings.Contains(s, curl.Mark) && secretText.MatchString(s):
@@ -121,6 +122,9 @@ func (t *translation) segment(s string, last bool, secret *bool) string {
 	if token != "" {
 		*secret = true
 		return strings.TrimSuffix(s, token) + t.secretIn(token)
+	}
+	if !t.hasSum(s) {
+		t.noteSum(s)
 	}
 	return t.vary(s, inURL)
 }

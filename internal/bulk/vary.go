@@ -32,6 +32,12 @@ func (t *translation) vary(s string, in place) string {
 			i += n
 			continue
 		}
+		if n, as := t.sumAt(s, i); n > 0 {
+			b.WriteString(as)
+			t.varies++
+			i += n
+			continue
+		}
 		if n := t.nameAt(s, i); n > 0 {
 			b.WriteString("{name}")
 			t.varies++
@@ -126,7 +132,8 @@ func (t *translation) value(name, value string) string {
 			t.varies++
 			return as
 		}
-		if !strings.Contains(value, curl.Mark) && value != "" && t.nameIn(value) < 0 {
+		if !strings.Contains(value, curl.Mark) && value != "" && t.nameIn(value) < 0 &&
+			!t.hasSum(value) {
 			t.constants++
 		}
 	}
