@@ -21,6 +21,11 @@ func (t *translation) form() {
 		case p.Kind != 0 && p.Value == t.file.path:
 			value = string(p.Kind) + "{path}"
 			t.varies++
+		case p.Kind == '@' && t.file.beside(p.Value):
+			end := strings.TrimPrefix(base(p.Value), t.file.stem)
+			value = "@" + partWord("{dir}/{stem}"+escape(end), true)
+			t.note("%s is the file beside each now. Where a directory is named, leave such files "+
+				`out: --exclude "*%s".`, p.Value, end)
 		case p.Kind != 0:
 			value = string(p.Kind) + partWord(escape(p.Value), true)
 			t.note("%s goes along with each file, and is the same for all. For one that differs, "+
@@ -31,6 +36,15 @@ func (t *translation) form() {
 			value = partWord(t.value(p.Name, p.Value), false)
 		}
 		t.add("-F", escape(p.Name)+"="+value+t.attributes(p))
+	}
+}
+
+// placeholders makes texts of <NAME>, which curl would take for the text of a file NAME>.
+func (t *translation) placeholders() {
+	for i := range t.c.Form {
+		if p := &t.c.Form[i]; p.Kind == '<' && strings.HasSuffix(p.Value, ">") {
+			p.Kind, p.Value = 0, "<"+p.Value
+		}
 	}
 }
 

@@ -83,6 +83,7 @@ func (t *translation) translate() error {
 	if err := t.checkData(); err != nil {
 		return err
 	}
+	t.placeholders()
 	t.nameFiles()
 	if err := t.findFile(); err != nil {
 		return err

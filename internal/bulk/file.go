@@ -52,6 +52,13 @@ func base(name string) string {
 	return name
 }
 
+// beside reports whether a file lies beside this one, and is named after it.
+func (f *local) beside(name string) bool {
+	end, found := strings.CutPrefix(base(name), f.stem)
+	return found && f.stem != "" && end != "" && strings.ContainsAny(end[:1], "._-") &&
+		strings.TrimSuffix(name, base(name)) == strings.TrimSuffix(f.path, f.name)
+}
+
 func (f *local) shown() string { return word(pathWord(f.path)) }
 
 // plainName is the path for a text in JSON.

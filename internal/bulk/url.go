@@ -172,7 +172,9 @@ func (t *translation) query(query string, secret *bool) string {
 			pairs[i] = t.vary(t.unglob(pair), inURL)
 			continue
 		}
-		hidden := secretName(name) || scheme == "sig" && name == "sig"
+		hidden := secretName(name) || scheme == "sig" && name == "sig" ||
+			strings.EqualFold(name, "key") && !strings.ContainsAny(decoded(value), "/.") &&
+				t.nameIn(value) < 0 && !t.hasSum(value)
 		if hidden {
 			*secret = true
 		}

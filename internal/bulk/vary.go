@@ -121,7 +121,7 @@ var (
 	namePattern = lazy.MustCompile(`(?i)^([<{\[:]+(your[_ -]?)?(file|object|image)[_ -]?name[>}\]]*` +
 		`|(YOUR[_-])?(FILE|OBJECT|IMAGE)[_-]?NAME)$`)
 	fillIn = lazy.MustCompile(`^<[^<>]+>$|(?i:\byour[_-]\w+)|\bYOUR [A-Z ]+\b|^[xX]{4}[xX-]*$|^(\.{3}|…)$|\{\{\w+\}\}|` +
-		`\b([A-Z]+_)*(TOKEN|KEY|SECRET|PASSWORD|USERNAME)\b`)
+		`\b([A-Z]+_)*(TOKEN|KEY|SECRET|PASSWORD|USERNAME)\b|\b([A-Z]+_)+ID\b`)
 )
 
 // value returns a value as a template. What it is may follow from the value as a whole, and
