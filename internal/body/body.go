@@ -98,6 +98,9 @@ const maxLooks = 3
 
 // meet records what the content is now.
 func (b *Body) meet(info fs.FileInfo) {
+	if b.seen == info {
+		return
+	}
 	if b.seen == nil || b.item.Changed(info) || item.Replaced(b.seen, info) {
 		b.sums = sums{}
 	}

@@ -121,3 +121,6 @@ func (t *Text) Open(context.Context, fs.FileInfo) (io.ReadCloser, fs.FileInfo, e
 	info, err := t.Stat()
 	return sequence.Bytes(t.Data), info, err
 }
+
+// Held returns how many bytes are in memory.
+func (t *Text) Held() int { return len(t.Data) }

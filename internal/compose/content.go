@@ -252,6 +252,9 @@ func (c *Content) Open(ctx context.Context, seen fs.FileInfo) (io.ReadCloser, fs
 	return body, c.state(files), nil
 }
 
+// Held returns how many bytes are in memory.
+func (c *Content) Held() int { return len(c.text) }
+
 // made is what a content is that is no file, by its size.
 type made int64
 

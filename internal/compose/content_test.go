@@ -216,12 +216,12 @@ func TestMissing(t *testing.T) {
 	} {
 		c, err := formOf(t, field).Content(it, "")
 		test.OK(t, err)
-		for range 2 {
-			_, err = c.Complete(item.Fingerprint{})
+		_, completing := c.Complete(item.Fingerprint{})
+		_, looking := c.Stat()
+		for _, err := range []error{completing, looking} {
 			if err == nil || item.ReadError(err).Error() != want {
 				t.Errorf("%q: %v, want %s", field, err, want)
 			}
-			_, err = c.Stat()
 		}
 	}
 	c, err := formOf(t, "f").Content(it, "")

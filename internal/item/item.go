@@ -49,6 +49,15 @@ type Content interface {
 	Open(ctx context.Context, seen fs.FileInfo) (io.ReadCloser, fs.FileInfo, error)
 }
 
+// Held returns how many bytes of its body an item holds in memory, as lines of a manifest bring
+// them along.
+func (it *Item) Held() int {
+	if c, ok := it.Content.(interface{ Held() int }); ok {
+		return c.Held()
+	}
+	return 0
+}
+
 // ErrChanged is in the error of a content that is no longer what it was.
 var ErrChanged = filebody.ErrChanged
 

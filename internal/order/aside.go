@@ -16,7 +16,7 @@ func (q *Queue[J]) Flush(ctx context.Context) bool {
 		return false
 	}
 	failed := q.failed
-	q.failed = nil
+	q.failed, q.heavyFailed = nil, 0
 	for _, it := range failed {
 		if !q.submit(ctx, it) {
 			return false
@@ -175,5 +175,6 @@ func (q *Queue[J]) takeNewest() (it *item.Item, j J, ok bool) {
 	}
 	last := q.refused[refused]
 	q.refused = q.refused[:refused]
+	q.heavy -= last.Held() / itemSize
 	return &last, j, true
 }

@@ -16,9 +16,10 @@ import (
 )
 
 const (
-	// maxAside bounds the items that are put aside, at about 300 bytes each. Further ones are sent
-	// in their turn.
+	// maxAside bounds the items that are put aside, at about 300 bytes each; one whose body is in
+	// memory counts as many. Further ones are sent in their turn.
 	maxAside = 50_000
+	itemSize = 300
 	// MaxListing is how long items of other directories are waited for that a program may still
 	// write to standard input. It is enough to list a large directory on a slow disk.
 	MaxListing = 30 * time.Second
@@ -63,12 +64,14 @@ type Queue[J Job] struct {
 	several bool   // another one is elsewhere
 	letAll  bool   // what was put aside is sent now
 	refused []item.Item
+	heavy   int // of refused, how many more they count as
 	taken   []J // like refused, of those that a worker had already
 
 	// For the goroutine that sends.
-	whole  bool      // all items were read
-	since  time.Time // the first of refused was put aside
-	failed []item.Item
+	whole       bool      // all items were read
+	since       time.Time // the first of refused was put aside
+	failed      []item.Item
+	heavyFailed int // of failed, how many more they count as
 }
 
 // Send hands over an item now or, if it is put aside, later. It returns false if ctx has ended.
@@ -113,16 +116,18 @@ func (q *Queue[J]) putAside(ctx context.Context, it item.Item) bool {
 	switch {
 	case before == item.Delivered:
 		return false
-	case before == item.Failed && !q.InOrder && len(q.failed) < maxAside:
+	case before == item.Failed && !q.InOrder && len(q.failed)+q.heavyFailed < maxAside:
 		q.failed = append(q.failed, it)
+		q.heavyFailed += it.Held() / itemSize
 		return true
 	case !doubted:
 		return false
 	}
 	q.mu.Lock()
-	n := len(q.refused)
+	n := len(q.refused) + q.heavy
 	if n < maxAside {
 		q.refused = append(q.refused, it)
+		q.heavy += it.Held() / itemSize
 	}
 	q.mu.Unlock()
 	switch {

@@ -178,6 +178,36 @@ func TestAsideIsBounded(t *testing.T) {
 	}
 }
 
+// heavy is the content of an item that is in memory.
+type heavy struct {
+	item.Content
+	size int
+}
+
+func (h heavy) Held() int { return h.size }
+
+// Of items whose bodies are in memory fewer are put aside.
+func TestAsideIsBoundedByMemory(t *testing.T) {
+	e := &testEngine{refuses: func(*item.Item) bool { return true }}
+	q := newTest(e)
+	q.Servers.One = false
+	q.Servers.Of("http://other")
+	s := q.Servers.Of("http://h")
+	for range 20 {
+		s.Refuse("d", http.StatusForbidden)
+	}
+	q.doubting.Store(true)
+	it := testItem("d", 1)
+	it.Content = heavy{size: itemSize * maxAside / 4}
+	aside := 0
+	for q.putAside(t.Context(), it) {
+		aside++
+	}
+	if aside != 4 {
+		t.Errorf("%d items are aside", aside)
+	}
+}
+
 // An item that cannot be sent shows that there are other directories all the same.
 func TestUnsendableItemsCount(t *testing.T) {
 	for _, elsewhere := range []bool{false, true} {
