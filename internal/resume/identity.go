@@ -130,12 +130,16 @@ func (i Identity) UUID() string {
 // differ by where they are; one that has a key of its own may be anywhere.
 func FingerprintOf(it item.Item) journal.Fingerprint {
 	f := journal.Fingerprint{Size: it.Size, ModTime: it.ModTime}
-	if it.Key != "" || it.NoFile() {
+	line := lineOf(it)
+	if it.Key != "" || it.NoFile() && line == nil {
 		f.Mark = it.Rest
 		return f
 	}
-	place := []byte(absolute(it.Path))
-	if line := lineOf(it); line != nil {
+	var place []byte
+	if !it.NoFile() {
+		place = []byte(absolute(it.Path))
+	}
+	if line != nil {
 		place = append(append(place, 0), line...) // no path has this byte
 	}
 	if it.Rest != 0 {

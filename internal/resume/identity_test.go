@@ -207,6 +207,19 @@ func TestFingerprint(t *testing.T) {
 	if FingerprintOf(of(t, "PUT /f line=1")) != FingerprintOf(of(t, "PUT /f line=2")) {
 		t.Error("a field of a line counts that is not sent")
 	}
+	header := of(t, "PUT /f line=1 Content-Language:en")
+	field := of(t, "PUT /f line=1")
+	field.Fields = template.Fields{"sku": {Text: "1"}}
+	for _, it := range []item.Item{header, field} {
+		if FingerprintOf(it) == FingerprintOf(of(t, "PUT /f line=1")) {
+			t.Errorf("%v, %v: what a line without a file says does not count", it.Header, it.Fields)
+		}
+		moved := it
+		moved.Path, moved.Hash = "line 7", "line=2"
+		if FingerprintOf(it) != FingerprintOf(moved) {
+			t.Error("the place of a line counts")
+		}
+	}
 	resized, touched := base, base
 	resized.Size++
 	touched.ModTime = touched.ModTime.Add(1)
