@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/filebody"
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/template"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -61,6 +63,34 @@ func attached(t *testing.T, it *item.Item, form string, withDigest bool) (*Body,
 	test.OK(t, err)
 	b.Attach(req)
 	return b, req
+}
+
+// Of an item without a file, the digest and the size are those of the body that is sent.
+func TestDigestWithoutFile(t *testing.T) {
+	const uuid = "0e8ad9c5-5a3c-8f77-9e29-7c0f14c9b7a1"
+	it := &item.Item{Path: "line 1", Hash: "1", Method: "POST", URL: "http://h/",
+		Fields: template.Fields{"sku": {Text: "a"}}}
+	composed, err := compose.ParseText(`{"id":"{uuid}","sku":"{sku}"}`, template.PlaceJSON,
+		"application/json")
+	test.OK(t, err)
+	it.Content, err = composed.Content(it, "")
+	test.OK(t, err)
+	b := New(it, Options{Vars: []string{"sha256", "size", "uuid"}, UUID: uuid})
+	_, err = b.Look(t.Context())
+	test.OK(t, err)
+	sent := `{"id":"` + uuid + `","sku":"a"}`
+	for name, want := range map[string]string{
+		"sha256": fmt.Sprintf("%x", sha256.Sum256([]byte(sent))),
+		"size":   strconv.Itoa(len(sent)),
+	} {
+		if v, ok := b.Value(name); v.Text != want || !ok {
+			t.Errorf("{%s} is %+v, %v, want %s", name, v, ok, want)
+		}
+	}
+	it.Fields["size"] = template.Value{Text: "XL"}
+	if v, _ := b.Value("size"); v.Text != "XL" {
+		t.Errorf("{size} is %+v, and the line has another one", v)
+	}
 }
 
 // What is sent is what is there when the turn has come, and so are length, digest and fingerprint.

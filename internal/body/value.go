@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"slices"
+	"strconv"
 
 	"github.com/penstock/penstock/internal/digest"
 	"github.com/penstock/penstock/internal/template"
@@ -46,6 +47,13 @@ func (b *Body) digests(ctx context.Context) (field string, err error) {
 		all = append(all, into{md5.New(), &found.md5})
 	}
 	open := func() (io.ReadCloser, error) { return b.openContent(ctx, b.seen) }
+	if b.isText() {
+		whole, err := b.opener()
+		if err != nil {
+			return "", err
+		}
+		open = func() (io.ReadCloser, error) { return whole(ctx) }
+	}
 	if err := digest.Hash(ctx, all, open); err != nil {
 		return "", err
 	}
@@ -69,6 +77,10 @@ func (b *Body) digests(ctx context.Context) (field string, err error) {
 	}
 	return digest.Field(sum), nil
 }
+
+// isText reports whether the content is the text of the body, with values that the item's content
+// does not have, and no file.
+func (b *Body) isText() bool { return b.composed != nil && b.item.NoFile() && !b.IsForm() }
 
 // hashes are written to together.
 type hashes []into
@@ -96,6 +108,9 @@ func (b *Body) SHA256() []byte {
 // Value returns the value of a variable for the content as it was seen.
 func (b *Body) Value(name string) (template.Value, bool) {
 	v, ok := b.item.Value(name)
+	if _, own := b.item.Fields[name]; name == "size" && !own && b.isText() && b.body != nil {
+		v.Text = strconv.FormatInt(b.body.Length(), 10)
+	}
 	if !ok || v.Kind != template.Later {
 		return v, ok
 	}
