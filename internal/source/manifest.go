@@ -163,6 +163,9 @@ func (s *Source) entryItem(iter *iteration, e entry, folder string) (item.Item, 
 		if v, ok := vars(name); !ok || v.IsNull() {
 			return it, &lackError{name: name}
 		}
+		if err := s.checkDigest(&it, name); err != nil {
+			return it, err
+		}
 	}
 	if err := s.checkUses(&it); err != nil {
 		return it, err
@@ -180,6 +183,9 @@ func (s *Source) checkUses(it *item.Item) error {
 				if v, ok := it.Value(name); !ok || v.IsNull() && !use.JSON {
 					return &lackError{shownVar(use, name), use.Place}
 				}
+				if err := s.checkDigest(it, name); err != nil {
+					return err
+				}
 			}
 		}
 		return nil
@@ -189,6 +195,17 @@ func (s *Source) checkUses(it *item.Item) error {
 		err = check(s.bodyUses)
 	}
 	return err
+}
+
+// checkDigest returns an error for the digest of a form without a file: its boundary is another one
+// in each run.
+func (s *Source) checkDigest(it *item.Item, name string) error {
+	_, own := it.Fields[name]
+	isForm := it.NoFile() && it.Content == nil && s.opts.Body != nil && s.opts.Body.IsForm()
+	if own || !isForm || !template.Volatile(name) || name == "size" || name == "uuid" {
+		return nil
+	}
+	return fmt.Errorf("{%s} is that of a file: %w", name, errNoPath)
 }
 
 // sent returns the fields of a line that headers and bodies ask for.

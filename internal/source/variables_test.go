@@ -58,6 +58,34 @@ func TestFieldsOfHeadersAndBodies(t *testing.T) {
 	}
 }
 
+// A form without the item's file has no digest that stays from run to run.
+func TestDigestsOfFormsWithoutFiles(t *testing.T) {
+	tree(t)
+	form := new(compose.Template)
+	test.OK(t, form.AddField("sku={sku}"))
+	header := []compose.Use{{Place: "the header X-Sum", Vars: []string{"sha256"}}}
+	for _, c := range []struct {
+		line, url string
+		uses      []compose.Use
+		want      string
+	}{
+		{`{"sku":7}`, "http://h/", header, `{sha256} is that of a file: no "path"`},
+		{`{"sku":7}`, "http://h/{md5}", nil, `{md5} is that of a file: no "path"`},
+		{`{"sku":7,"sha256":"1"}`, "http://h/", header, ""},
+		{`{"sku":7}`, "http://h/{size}/{uuid}", nil, ""},
+		{`{"body":"7"}`, "http://h/{md5}", header, ""},
+	} {
+		writeManifest(t, "m", c.line+"\n")
+		o := Options{Manifest: "m", Template: to(t, c.url), Uses: c.uses, Body: form}
+		_, err := mustNew(t, o).Scan(t.Context())
+		if c.want == "" {
+			test.OK(t, err)
+		} else {
+			expectError(t, err, c.want)
+		}
+	}
+}
+
 func TestUnknownVariables(t *testing.T) {
 	tree(t, "a")
 	o := Options{Paths: []string{"a"}, Template: to(t, "http://h/{name}"), Uses: uses}
