@@ -27,8 +27,8 @@ type Content struct {
 	files    []string // each once; the item's own is the first
 	isFile   bool     // the item has a file of its own
 	fields   []int    // of a form, which file each field holds; -1 if none
-	text     []byte   // all but the files, without the values of variables that change
-	sum      []byte   // of text and template; empty for a form with nothing but the item's file
+	text     []byte   // of an item without a file: all but the files, without what changes
+	sum      []byte   // of that and the template; empty for a form with nothing but the item's file
 }
 
 // Content returns the content of an item. Relative paths that a field of the item's line gives are
@@ -60,9 +60,14 @@ func (t *Template) Content(it *item.Item, folder string) (*Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.text = p.text; !t.isPlain() {
-		sum := sha256.Sum256(append(t.sum[:], c.text...))
-		c.sum = sum[:]
+	if !c.isFile {
+		c.text = p.text
+	}
+	if !t.isPlain() {
+		h := sha256.New()
+		h.Write(t.sum[:])
+		h.Write(p.text)
+		c.sum = h.Sum(nil)
 	}
 	return c, nil
 }

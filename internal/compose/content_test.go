@@ -359,3 +359,20 @@ func TestInMemory(t *testing.T) {
 		r.Close()
 	}
 }
+
+// Of many items that wait, the memory does not depend on what their template has.
+func TestContentIsSmall(t *testing.T) {
+	it := inDir(t, "a")
+	large, err := ParseText(`"`+strings.Repeat("x", 1<<20)+`{name}"`, template.PlaceJSON,
+		"application/json")
+	test.OK(t, err)
+	c, err := large.Content(it, "")
+	test.OK(t, err)
+	if cap(c.text) > 0 {
+		t.Errorf("an item keeps %d bytes", cap(c.text))
+	}
+	it.Content = c
+	if _, _, text := Show(it); len(text) != 1<<20+3 {
+		t.Errorf("%d bytes are shown", len(text))
+	}
+}

@@ -16,7 +16,8 @@ func Show(it *item.Item) (contentType string, fields []string, text string) {
 		if c.template.IsForm() {
 			return "multipart/form-data", c.showFields(it), ""
 		}
-		return c.template.typ, nil, string(c.text)
+		p, _ := c.plan(unfilled(it), "") // Content has written it before
+		return c.template.typ, nil, string(p.text)
 	}
 	return "", nil, ""
 }
@@ -27,7 +28,7 @@ func (c *Content) showFields(it *item.Item) (lines []string) {
 	for i, f := range c.template.fields {
 		head, err := f.head(c, i, values)
 		if err != nil {
-			continue // Content has written it before
+			continue // nor does this fail
 		}
 		line := f.name + "="
 		switch {
