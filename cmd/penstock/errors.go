@@ -103,7 +103,8 @@ func suggest(name string, names []string) []string {
 // flagError words an error about a flag.
 func flagError(cmd *cobra.Command, err error) error {
 	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		return invalidValue("--"+invalid.GetFlag().Name, invalid.GetValue(), errors.Unwrap(invalid))
+		name := invalid.GetFlag().Name
+		return invalidValue("--"+name, shownValue(name, invalid.GetValue()), errors.Unwrap(invalid))
 	}
 	if lacking, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		return fmt.Errorf("%s needs a value", spelled(lacking.GetSpecifiedName()))

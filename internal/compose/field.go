@@ -91,9 +91,8 @@ func (f *spec) parameters(s string) (err error) {
 			return f.error(";" + name + "= is not supported")
 		case s == "": // curl ignores it as well
 		default:
-			unknown, _, _ := strings.Cut(s, ";")
-			return f.error(fmt.Sprintf(";%s is neither ;type= nor ;filename=: a value that "+
-				`has a semicolon stands in quotes, NAME="a;b"`, human.Quote(unknown)))
+			return f.error("a semicolon stands before neither type= nor filename=: a value that " +
+				`has one stands in quotes, NAME="a;b"`) // and may be a secret
 		}
 		if err != nil {
 			return fieldError(f.name, err)

@@ -47,7 +47,7 @@ func TestReadField(t *testing.T) {
 		"a=@-":                "standard input",
 		"a=<-":                "standard input",
 		"a=@f,g":              "several files in one field",
-		"a=b;c":               `;"c" is neither ;type= nor ;filename=`,
+		"a=b;c":               "stands before neither type= nor filename=: a value that has one stands in quotes",
 		"a=b;type=c":          `the type "c" is none`,
 		"a=b;type=/c":         `the type "/c" is none`,
 		"a=@f;headers=X: y":   ";headers= is not supported",
