@@ -50,7 +50,7 @@ func (m *Maker) Of(
 	it item.Item, c Content, vars template.Values, asked bool,
 ) (h http.Header, own bool, err error) {
 	foreign := m.isForeign(it)
-	own = asked || it.Header != nil || it.Key != "" || c.Form || foreign || c.Digest != "" ||
+	own = asked || it.Header != nil || c.Form || foreign || c.Digest != "" ||
 		len(m.Filled) > 0
 	if h, ok := m.shared.Load(c.Type); ok && !own {
 		return h.(http.Header), false, nil

@@ -36,8 +36,6 @@ func TestOf(t *testing.T) {
 			"map[Content-Type:[mine/one] X-Mine:[1]]"},
 		{"its own, in a form", &Maker{}, item.Item{URL: home, Header: mine}, Content{Form: true},
 			true, "map[Content-Type:[a/b] X-Mine:[1]]"},
-		{"a key", &Maker{}, item.Item{URL: home, Key: "k"}, Content{}, true,
-			"map[Content-Type:[a/b]]"},
 		{"a digest", &Maker{NoOverwrite: true}, item.Item{URL: home}, Content{Digest: "d"}, true,
 			"map[Content-Digest:[d] Content-Type:[a/b] If-None-Match:[*]]"},
 	} {

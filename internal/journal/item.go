@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"cmp"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/penstock/penstock/internal/idmap"
@@ -28,11 +30,13 @@ type Item struct {
 	Path   string // of a file; "" for what is not a file
 	Rel    string // what {path} stands for in a URL's template; "" if that is not known
 	URL    string // redacted by the caller
-	Key    string // idempotency key
+	Key    string // that the item was given, or else the idempotency key that was made for it
 	Fingerprint
 	Digest     []byte // SHA-256 of the content; nil if not known
 	State      item.Fate
 	KeyMade    bool      // Key was made by the run, not given
+	KeyUnsent  bool      // Key was given, and no request had it or what is made of it
+	KeyMore    string    // the idempotency key where it was made of Key, and is another
 	Doubt      bool      // an attempt may have been processed, whatever the last one was
 	Older      bool      // the server may have the item with another content than this one
 	Attempts   int       // requests sent for it, all runs together
@@ -43,6 +47,43 @@ type Item struct {
 
 	// Captured is what its answer said, "" if that was not asked for.
 	Captured results.Captured
+}
+
+// SentKey returns the idempotency key that the item was sent with, or empty.
+func (it Item) SentKey() string {
+	if it.KeyUnsent {
+		return ""
+	}
+	return cmp.Or(it.KeyMore, it.Key)
+}
+
+// What the column key_made says of the column key.
+const (
+	keyGiven  = iota
+	keyMade   // by the run
+	keyMore   // two lines: the key that was given, and the one that was made of it and sent
+	keyUnsent // it was given, and not sent
+)
+
+// keyColumns returns what the file has of the item's key.
+func (it Item) keyColumns() (key string, kind int) {
+	switch {
+	case it.KeyMade:
+		return it.Key, keyMade
+	case it.KeyUnsent:
+		return it.Key, keyUnsent
+	case it.KeyMore != "":
+		return it.Key + "\n" + it.KeyMore, keyMore
+	}
+	return it.Key, keyGiven
+}
+
+// setKey is the inverse of keyColumns.
+func (it *Item) setKey(key string, kind int) {
+	it.Key, it.KeyMade, it.KeyUnsent = key, kind == keyMade, kind == keyUnsent
+	if kind == keyMore {
+		it.Key, it.KeyMore, _ = strings.Cut(key, "\n")
+	}
 }
 
 // A Receipt is what the delivery of an item has left, the zero value if it was not delivered.

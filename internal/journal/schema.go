@@ -162,11 +162,12 @@ func stateOf(column string) item.Fate {
 func scanItem(scan scanFunc) (it Item, n int64, err error) {
 	var id, last, mark int64
 	var mtime, first sql.NullInt64
-	var state string
+	var state, key string
+	var kind int
 	var captured sql.NullString
-	err = scan(&n, &id, &it.Size, &mtime, &mark, &state, &it.Doubt, &it.KeyMade, &it.Attempts,
+	err = scan(&n, &id, &it.Size, &mtime, &mark, &state, &it.Doubt, &kind, &it.Attempts,
 		&first, &last, &it.HTTPStatus, &it.Method, &it.Path, &it.Rel, &it.URL,
-		&it.Key, &it.Error, &it.Digest, &it.Older, &captured)
+		&key, &it.Error, &it.Digest, &it.Older, &captured)
 	var se *sqlite.Error
 	switch {
 	case errors.As(err, &se), errors.Is(err, sql.ErrNoRows):
@@ -175,6 +176,7 @@ func scanItem(scan scanFunc) (it Item, n int64, err error) {
 		return Item{}, 0, fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	it.ID, it.Mark = uint64(id), uint64(mark)
+	it.setKey(key, kind)
 	if mtime.Valid {
 		it.ModTime = time.Unix(0, mtime.Int64)
 	}

@@ -202,9 +202,10 @@ func (w *writer) transact(batch []entry) (err error) {
 	}
 	for i := range batch {
 		e := &batch[i]
+		key, kind := e.keyColumns()
 		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime),
-			int64(e.Mark), e.State.String(), e.Doubt, e.KeyMade, e.Attempts, millis(e.First),
-			e.Last.UnixMilli(), e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, e.Key, e.Error,
+			int64(e.Mark), e.State.String(), e.Doubt, kind, e.Attempts, millis(e.First),
+			e.Last.UnixMilli(), e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, key, e.Error,
 			digest(e.Digest), e.Older, captured(e.Captured)); err != nil {
 			break
 		}

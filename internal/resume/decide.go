@@ -10,6 +10,7 @@ import (
 
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
+	"github.com/penstock/penstock/internal/nethttp"
 )
 
 // An Action is what a run does with an item.
@@ -76,7 +77,7 @@ type Journal interface {
 // it.
 type Past struct {
 	Attempts int             // requests that earlier runs sent for it
-	Key      string          // idempotency key that an earlier run began with
+	Key      string          // idempotency key that an earlier attempt was sent with
 	KeyEpoch time.Time       // part of a new key: a server replays its answer to one that it knows
 	First    time.Time       // when the attempt left that it is in doubt of, or in flight with
 	Doubt    bool            // some attempt may have been accepted
@@ -163,6 +164,9 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	delivered := row.State == item.Delivered
 	repeatable := rules.Idempotency.Repeatable(it.Method)
 	d.Older = row.Older || !row.Same && (doubt || delivered)
+	if !row.Same && it.Key != "" && row.Attempts > 0 && d.KeyEpoch.IsZero() {
+		d.KeyEpoch = row.Last // the key is the same with any content
+	}
 	switch {
 	case delivered && row.Same && !rules.again(row):
 		return Decision{Do: Skip, Why: Arrived}
@@ -191,7 +195,9 @@ func Decide(row Row, it item.Item, rules Rules, now time.Time) Decision {
 	switch {
 	case rules.again(row):
 	case d.Doubt || row.State != item.Failed:
-		d.Key = row.Key
+		if it.Key == "" || it.Key == row.Key {
+			d.Key = row.SentKey()
+		}
 	default:
 		d.KeyEpoch = row.Last // a server may replay also its refusals
 	}
@@ -236,13 +242,15 @@ func (r Rules) resend(d *Decision, row Row, it item.Item, now time.Time) {
 	asks := !again && r.Asks != nil && r.Asks(it)
 	repeatable := r.Idempotency.Repeatable(it.Method)
 	// If there is neither, nothing of the present content was sent, and no key can be forgotten.
-	sent := !row.First.IsZero() || row.Key != ""
+	sent := !row.First.IsZero() || row.SentKey() != ""
+	// By a key that comes only now, the server cannot know the item again.
+	keyless := !row.First.IsZero() && row.SentKey() == "" && !nethttp.Idempotent(it.Method)
 	forgotten := sent && r.Idempotency.Forgotten(it.Method, d.First, r.LastRun, now)
 	switch {
 	case asked && !asks:
 		d.First = time.Time{} // whatever its key is worth; that it may be there already stays so
 		return
-	case row.State != item.Unknown && repeatable && !forgotten:
+	case row.State != item.Unknown && repeatable && !keyless && !forgotten:
 		return
 	}
 	d.Why, d.HTTPStatus = InDoubt, row.HTTPStatus
@@ -257,7 +265,7 @@ func (r Rules) resend(d *Decision, row Row, it item.Item, now time.Time) {
 		return
 	}
 	d.Do, d.Kept = Leave, row.State == item.Unknown
-	if repeatable && forgotten {
+	if repeatable && !keyless && forgotten {
 		d.Why = KeyForgotten
 	}
 }

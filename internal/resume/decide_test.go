@@ -92,6 +92,16 @@ deferred touched POST -> send
 
 # What may be repeated is sent again, unless its key is too old.
 in_flight PUT -> send, key k, doubt, since first
+in_flight keyless POST --idempotent -> leave: cut off, doubt, since first
+in_flight keyed unsent-key POST --idempotent -> leave: cut off, doubt, since first
+in_flight keyless POST --idempotent --resend -> send, doubt
+in_flight keyless PUT --idempotent -> send, doubt, since first
+in_flight keyed POST --idempotent -> send, key k, doubt, since first
+in_flight keyed more POST --idempotent -> send, key k-1, doubt, since first
+in_flight rekeyed POST --idempotent -> send, doubt, since first
+delivered touched keyed POST --idempotent -> send, epoch last, doubt, older
+failed touched keyed POST --idempotent -> send, epoch last
+failed resized keyed POST --idempotent -> send, epoch last
 in_flight POST -> leave: cut off, key k, doubt, since first
 in_flight POST --idempotent -> send, key k, doubt, since first
 in_flight old POST --idempotent -> leave: key forgotten, key k, doubt, since old
@@ -197,6 +207,12 @@ func parse(words string) (row Row, it item.Item, rules Rules) {
 			row.First = time.Time{}
 		case "keyless":
 			row.Key = ""
+		case "unsent-key":
+			row.KeyUnsent = true
+		case "more":
+			row.KeyMore = "k-1"
+		case "rekeyed":
+			it.Key = "other"
 
 		case "--again":
 			rules.Again = now

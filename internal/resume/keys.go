@@ -16,7 +16,7 @@ import (
 // Idempotency says how keys are sent that make repeating safe where the server honours them
 // (draft-ietf-httpapi-idempotency-key-header).
 type Idempotency struct {
-	Header   string        // its name; empty: only keys that items were given, in Idempotency-Key
+	Header   string        // its name; empty: no key is sent
 	Bare     bool          // the key as it is, not as a quoted string
 	Lifetime time.Duration // that the server remembers a key for
 }
@@ -43,14 +43,18 @@ func (k Idempotency) Forgotten(method string, first, last, now time.Time) bool {
 	return age > k.Lifetime || age < -keySlack
 }
 
-// Key returns the key of an item: its own, the one that an earlier run began with, or one that is
-// made for its content, whose SHA-256 is digest where that is known.
+// Key returns the key that an item is sent with: the one that an earlier attempt began with, its
+// own, or one that is made for its content, whose SHA-256 is digest where that is known. Where the
+// server may know the item's own key with another content or by a refusal, which it would answer as
+// it did then, the start of the key that would be made follows that.
 func (k Idempotency) Key(it item.Item, id Identity, past Past, digest []byte) string {
 	switch {
-	case it.Key != "" || k.Header == "":
-		return it.Key
+	case k.Header == "":
+		return ""
 	case past.Key != "":
 		return past.Key
+	case it.Key != "" && !past.Older && past.KeyEpoch.IsZero():
+		return it.Key
 	}
 	if line := lineOf(it); line != nil {
 		id = sha256.Sum256(append(id[:], line...))
@@ -61,7 +65,21 @@ func (k Idempotency) Key(it item.Item, id Identity, past Past, digest []byte) st
 	if it.Rest != 0 {
 		id = sha256.Sum256(binary.BigEndian.AppendUint64(id[:], it.Rest))
 	}
-	return makeKey(id, it.Size, it.ModTime, digest)
+	made := makeKey(id, it.Size, it.ModTime, digest)
+	if it.Key == "" {
+		return made
+	}
+	const short = 8
+	if !k.Bare && isQuoted(it.Key) {
+		return it.Key[:len(it.Key)-1] + "-" + made[:short] + `"`
+	}
+	return it.Key + "-" + made[:short]
+}
+
+// isQuoted reports whether somebody has put a key in quotes already.
+func isQuoted(key string) bool {
+	n := len(key)
+	return n >= 2 && key[0] == '"' && key[n-1] == '"'
 }
 
 // makeKey makes the key of an item with a given content: the SHA-256 in digest where it is known,
@@ -105,11 +123,9 @@ func (e *KeyError) Error() string {
 // Set gives the headers of a request a key, as a string of RFC 8941, in quotes, or bare. It fails
 // with a [*KeyError].
 func (k Idempotency) Set(h http.Header, key string) error {
-	switch n := len(key); {
-	case k.Header == "" && key == "":
+	switch {
 	case k.Header == "":
-		h.Set("Idempotency-Key", key)
-	case k.Bare, n >= 2 && key[0] == '"' && key[n-1] == '"': // somebody has quoted it already
+	case k.Bare, isQuoted(key):
 		h.Set(k.Header, key)
 	default:
 		quoted, err := httpsfv.Marshal(httpsfv.NewItem(key))

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/dunglas/httpsfv"
+
+	"github.com/penstock/penstock/internal/item"
 )
 
 func TestIdempotencyKey(t *testing.T) {
@@ -44,22 +46,44 @@ func TestIdempotencyKey(t *testing.T) {
 	}
 }
 
-// A key is the item's own, or the one that an earlier run began with, or one of this content of it.
+var (
+	ownKey    = regexp.MustCompile(`^own-[0-9a-f]{8}$`)
+	ownQuoted = regexp.MustCompile(`^"own-[0-9a-f]{8}"$`)
+)
+
+// A key is the item's own, followed by a hash where the server may know that otherwise, or the one
+// that an earlier run began with, or one of this content of it.
 func TestKey(t *testing.T) {
 	k, now := Idempotency{Header: "Idempotency-Key"}, time.Unix(2e9, 0)
 	key := func(words string, past Past) string {
 		it := of(t, words)
 		return k.Key(it, IdentityOf(it), past, nil)
 	}
-	if got := key("POST / x key=own", Past{Key: "earlier", KeyEpoch: now}); got != "own" {
+	if got := key("POST / x key=own", Past{Attempts: 1, Doubt: true}); got != "own" {
 		t.Errorf("%s instead of its own", got)
+	}
+	own := map[string]bool{"own": true}
+	for _, words := range []string{"POST / x key=own", "POST / x key=own rest=1"} {
+		for _, past := range []Past{{Older: true}, {KeyEpoch: now}, {KeyEpoch: now.Add(1e9)}} {
+			got := key(words, past)
+			if own[got] || !ownKey.MatchString(got) || got != key(words, past) {
+				t.Errorf("%s, %+v: %s", words, past, got)
+			}
+			own[got] = true
+		}
+	}
+	quotes := item.Item{Key: `"own"`, Method: "POST"}
+	if got := k.Key(quotes, Identity{}, Past{Older: true}, nil); !ownQuoted.MatchString(got) {
+		t.Errorf("%s of a key in quotes", got)
 	}
 	if got := key("POST / x", Past{Key: "earlier", KeyEpoch: now}); got != "earlier" {
 		t.Errorf("%s instead of the one before", got)
 	}
 	none := Idempotency{}
-	if got := none.Key(of(t, "POST / x"), Identity{}, Past{Key: "earlier"}, nil); got != "" {
-		t.Errorf("%s, and none is wanted", got)
+	for _, words := range []string{"POST / x", "POST / x key=own"} {
+		if got := none.Key(of(t, words), Identity{}, Past{Key: "earlier"}, nil); got != "" {
+			t.Errorf("%s, and none is wanted", got)
+		}
 	}
 	seen := map[string]string{}
 	for _, words := range []string{"POST /", "POST / rest=1", "POST / rest=2", "POST / A:b",
@@ -98,10 +122,11 @@ func TestKeyInItsHeader(t *testing.T) {
 		if item, err := httpsfv.UnmarshalItem([]string{got}); err != nil || item.Value != key {
 			t.Errorf("%q comes back as %v, %v", key, item.Value, err)
 		}
-		for _, k := range []Idempotency{bare, {}} {
-			if got, err := set(k, key); got != key || err != nil {
-				t.Errorf("%q with %+v: %q, %v", key, k, got, err)
-			}
+		if got, err := set(bare, key); got != key || err != nil {
+			t.Errorf("bare %q: %q, %v", key, got, err)
+		}
+		if got, err := set(Idempotency{}, key); got != "" || err != nil {
+			t.Errorf("%q is sent as %q: %v", key, got, err)
 		}
 		if got, err := set(quoted, want); got != want || err != nil {
 			t.Errorf("quoted already, %s: %s, %v", want, got, err)

@@ -67,13 +67,20 @@ func (r *run) row(j *job, state item.Fate) journal.Item {
 	if state == item.Deferred {
 		state = past.Deferred()
 	}
-	return journal.Item{
+	row := journal.Item{
 		ID: j.id.ID(), Method: j.item.Method, Path: j.item.Path, Rel: j.item.Rel,
-		URL: conceal.URL(r.url(j)), Key: past.Key, KeyMade: past.Key != "" && j.item.Key == "",
+		URL: conceal.URL(r.url(j)), Key: past.Key, KeyMade: past.Key != "",
 		Fingerprint: resume.FingerprintOf(j.item), Digest: j.body.SHA256(),
 		State: state, Doubt: past.Doubt, Older: past.Older && state != item.Delivered,
 		Attempts: past.Attempts + j.tries, First: past.First, Last: time.Now(),
 	}
+	if given := j.item.Key; given != "" {
+		row.Key, row.KeyMade, row.KeyUnsent = given, false, past.Key == ""
+		if past.Key != given {
+			row.KeyMore = past.Key
+		}
+	}
+	return row
 }
 
 // unchanged is the row of a job that turns out to be what earlier runs have delivered.
@@ -111,7 +118,7 @@ func (r *run) done(j *job, out results.Result) {
 	it, key := j.item, j.Past().Key
 	out.Line, out.Path, out.Rel, out.Method = it.Line, it.Path, it.Rel, it.Method
 	out.Bytes = it.Size
-	out.Key, out.KeyMade = cmp.Or(key, it.Key), key != "" && it.Key == ""
+	out.Key, out.KeyMade = cmp.Or(it.Key, key), key != "" && it.Key == ""
 	if out.Time = time.Now(); out.Status == item.Delivered && out.Captured != "" {
 		out.DeliveredAt = out.Time
 	}
