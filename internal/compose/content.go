@@ -20,15 +20,14 @@ import (
 )
 
 // A Content is the content of an item that is sent in a body of a Template. As an [item.Content] it
-// is the item's own file, or without one the text of the body; what else is sent is a part of its
-// [item.Fingerprint]. It is immutable.
+// is the item's own file, or without one the text of the body; the other files that are sent are a
+// part of its [item.Fingerprint]. It is immutable.
 type Content struct {
 	template *Template
 	files    []string // each once; the item's own is the first
 	isFile   bool     // the item has a file of its own
 	fields   []int    // of a form, which file each field holds; -1 if none
 	text     []byte   // of an item without a file: all but the files, without what changes
-	sum      []byte   // of that and the template; empty for a form with nothing but the item's file
 }
 
 // Content returns the content of an item. Relative paths that a field of the item's line gives are
@@ -62,12 +61,6 @@ func (t *Template) Content(it *item.Item, folder string) (*Content, error) {
 	}
 	if !c.isFile {
 		c.text = p.text
-	}
-	if !t.isPlain() {
-		h := sha256.New()
-		h.Write(t.sum[:])
-		h.Write(p.text)
-		c.sum = h.Sum(nil)
 	}
 	return c, nil
 }
@@ -135,7 +128,7 @@ type state struct {
 	rest  uint64
 }
 
-// Rest returns a hash of all but the item's own file; see [item.Fingerprint].
+// Rest returns a hash of the files but the item's own file; see [item.Fingerprint].
 func (s *state) Rest() uint64 { return s.rest }
 
 // Replaced reports whether there is another file now in the place of one of them.
@@ -174,7 +167,7 @@ func (c *Content) Complete(f item.Fingerprint) (item.Fingerprint, error) {
 	if !c.isFile {
 		f.Size = c.size(files)
 	}
-	f.Rest = c.rest(files[first:])
+	f.Rest = rest(files[first:])
 	return f, nil
 }
 
@@ -206,9 +199,9 @@ func checkRegular(path string, info fs.FileInfo, err error) error {
 
 func (c *Content) state(files []fs.FileInfo) *state {
 	if c.isFile {
-		return &state{files[0], files, c.rest(files[1:])}
+		return &state{files[0], files, rest(files[1:])}
 	}
-	return &state{made(c.size(files)), files, c.rest(files)}
+	return &state{made(c.size(files)), files, rest(files)}
 }
 
 // size returns the size of what an item sends that has no file of its own.
@@ -220,12 +213,13 @@ func (c *Content) size(files []fs.FileInfo) int64 {
 	return size
 }
 
-// rest returns a hash of all but the item's own file.
-func (c *Content) rest(others []fs.FileInfo) uint64 {
-	if len(c.sum) == 0 {
-		return 0 // as what was sent before there were forms with several fields
+// rest returns a hash of the files that are not the item's own; 0 if there are none. The template
+// is no part of it, as that may have a date or a secret: with another one, items stay what they are.
+func rest(others []fs.FileInfo) uint64 {
+	if len(others) == 0 {
+		return 0
 	}
-	b := append(make([]byte, 0, 256), c.sum...)
+	b := make([]byte, 0, 256)
 	for _, info := range others {
 		b = append(append(b, info.Name()...), 0)
 		b = binary.BigEndian.AppendUint64(b, uint64(info.Size()))

@@ -5,7 +5,6 @@ package compose
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +23,6 @@ type Template struct {
 	text   *template.Template // of a body that is no form
 	place  template.Place     // what that is
 	typ    string             // its media type
-	sum    [sha256.Size]byte  // of all that it was made of
 }
 
 // A field is a field of a form.
@@ -47,15 +45,14 @@ func ParseText(text string, place template.Place, contentType string) (*Template
 		return nil, errors.New("{base64} in application/x-www-form-urlencoded has a length that " +
 			"is not known before it is read: send it in JSON, or in a field of a form")
 	}
-	return &Template{text: t, place: place, typ: contentType,
-		sum: sha256.Sum256([]byte(contentType + "\n" + text))}, nil
+	return &Template{text: t, place: place, typ: contentType}, nil
 }
 
 // AddField adds a field to a form, as [readField] reads it. To begin with, t is the zero value.
 func (t *Template) AddField(s string) error {
 	f, err := readField(s)
 	if err == nil {
-		err = t.add(f, s)
+		err = t.add(f)
 	}
 	return err
 }
@@ -64,12 +61,12 @@ func (t *Template) AddField(s string) error {
 func (t *Template) AddString(s string) error {
 	f, err := readString(s)
 	if err == nil {
-		err = t.add(f, "\n"+s)
+		err = t.add(f)
 	}
 	return err
 }
 
-func (t *Template) add(f spec, text string) (err error) {
+func (t *Template) add(f spec) (err error) {
 	parsed := field{kind: f.kind}
 	parse := func(s string, place template.Place) *template.Template {
 		p, parseErr := template.Parse(s, place)
@@ -105,7 +102,6 @@ func (t *Template) add(f spec, text string) (err error) {
 		}
 	}
 	t.fields = append(t.fields, parsed)
-	t.sum = sha256.Sum256(append(t.sum[:], text...))
 	return nil
 }
 
@@ -119,11 +115,6 @@ func (f field) path() *template.Template {
 
 // IsForm reports whether the bodies are forms, whose media type has a boundary of its own.
 func (t *Template) IsForm() bool { return t.text == nil }
-
-// isPlain reports whether it is a form with nothing but the item's file.
-func (t *Template) isPlain() bool {
-	return len(t.fields) == 1 && t.fields[0].kind == itemField
-}
 
 // A Use is where variables are used.
 type Use struct {

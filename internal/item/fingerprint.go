@@ -13,8 +13,8 @@ type Fingerprint struct {
 	Size    int64 // bytes
 	ModTime time.Time
 
-	// Rest is a hash of what else is sent: the fields of a form, for instance, and what is known of
-	// their files. If zero, the file is sent alone.
+	// Rest is a hash of what else is sent: a body that a line has in itself, or sizes and dates of
+	// further files. If zero, there is nothing.
 	Rest uint64
 }
 

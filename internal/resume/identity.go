@@ -125,19 +125,24 @@ func (i Identity) UUID() string {
 	return uuid8(sha256.Sum256(append(i[:], "uuid"...)))
 }
 
-// FingerprintOf is equal to the one on record if an item's file, what its line says of it, and what
-// else its request has, are what was sent. Files of equal size and date, as archives have them,
-// differ by where they are; one that has a key of its own may be anywhere.
+// FingerprintOf is equal to the one on record if an item's file, what its line says of it, and the
+// further files that its request has, are what was sent. Files of equal size and date, as archives
+// have them, differ by where they are; one that has a key of its own may be anywhere.
+//
+// What is the same for all items of a run does not count: neither headers nor templates of bodies,
+// which may have a date or a secret, nor the length of a body without a file.
 func FingerprintOf(it item.Item) journal.Fingerprint {
 	f := journal.Fingerprint{Size: it.Size, ModTime: it.ModTime}
+	if it.NoFile() {
+		f.Size = 0
+	}
 	line := lineOf(it)
-	if it.Key != "" || it.NoFile() && line == nil {
+	var place []byte
+	if it.Key == "" && !it.NoFile() {
+		place = []byte(absolute(it.Path))
+	} else if line == nil {
 		f.Mark = it.Rest
 		return f
-	}
-	var place []byte
-	if !it.NoFile() {
-		place = []byte(absolute(it.Path))
 	}
 	if line != nil {
 		place = append(append(place, 0), line...) // no path has this byte
@@ -153,10 +158,18 @@ func FingerprintOf(it item.Item) journal.Fingerprint {
 // lineOf returns what the line says of an item where that may change while the identity stays; nil
 // if it says nothing.
 func lineOf(it item.Item) []byte {
-	if it.Key != "" || sharesURL(it) {
+	if it.Key == "" && !it.NoFile() && sharesURL(it) {
 		return nil
 	}
-	return appendLine(nil, it)
+	var b []byte
+	if it.Key == "" {
+		b = appendHeader(b, it.Header)
+	}
+	fields := maps.Clone(it.Fields)
+	maps.DeleteFunc(fields, func(name string, v template.Value) bool {
+		return conceal.Credential(name, []string{v.Text})
+	})
+	return appendFields(b, fields)
 }
 
 var workingDirectory = sync.OnceValues(os.Getwd)

@@ -402,6 +402,15 @@ func TestIdentityOfVariables(t *testing.T) {
 		{"same", post, func(it *item.Item) { it.Fields = fields("a", "1") }, true, true},
 		{"of a PUT", item.Item{Method: "PUT", URL: "http://h/x", Path: "x"},
 			func(it *item.Item) { it.Fields = fields("a", "2") }, true, false},
+		{"credential of a PUT", item.Item{Method: "PUT", URL: "http://h/x", Path: "x",
+			Fields: fields("a", "1", "api_key", "1")},
+			func(it *item.Item) { it.Fields = fields("a", "1", "api_key", "2") }, true, true},
+		{"with a key", item.Item{Method: "POST", URL: "http://h/x", Path: "x", Key: "k"},
+			func(it *item.Item) { it.Fields = fields("a", "2") }, true, false},
+		{"without a file", item.Item{Method: "PUT", URL: "http://h/x", Hash: "1"},
+			func(it *item.Item) { it.Fields, it.Hash = fields("a", "2"), "2" }, true, false},
+		{"length without a file", item.Item{Method: "PUT", URL: "http://h/x", Hash: "1"},
+			func(it *item.Item) { it.Size++ }, true, true},
 	} {
 		b := c.a
 		c.change(&b)
