@@ -214,7 +214,8 @@ func (c *Content) size(files []fs.FileInfo) int64 {
 }
 
 // rest returns a hash of the files that are not the item's own; 0 if there are none. The template
-// is no part of it, as that may have a date or a secret: with another one, items stay what they are.
+// is no part of it, as that may have a date or a secret: with another one, items stay what they
+// are.
 func rest(others []fs.FileInfo) uint64 {
 	if len(others) == 0 {
 		return 0
