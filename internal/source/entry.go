@@ -20,7 +20,7 @@ import (
 
 // An entry is one line of a manifest: a JSON object with, as far as the line says so, "path",
 // "url", "method", "headers", "key" and "body"; one of these that is null is taken for absent. All
-// other fields are variables.
+// other fields are variables, and so is "body" where the run makes the bodies of all items.
 type entry struct {
 	path   string
 	hash   string        // of the line, if it has no path
@@ -33,13 +33,13 @@ type entry struct {
 }
 
 // parseEntry reads a line. It checks all that can be wrong without a look at the disk.
-func parseEntry(text []byte) (entry, error) {
+func parseEntry(text []byte, ownBody bool) (entry, error) {
 	e := entry{fields: template.Fields{}}
 	var target string
 	err := lines.Object(text, func(b []byte, value jsontext.Value) (err error) {
 		name := string(b)
 		switch {
-		case !slices.Contains(known, name):
+		case !slices.Contains(known, name), name == "body" && !ownBody:
 			e.fields[name] = fieldValue(value)
 			return nil
 		case value.Kind() == 'n':

@@ -93,7 +93,7 @@ func TestHostileHeaders(t *testing.T) {
 		line, err := json.Marshal(map[string]any{"path": "a", "key": key,
 			"headers": map[string]string{name: value}})
 		test.OK(t, err)
-		e, err := parseEntry(line)
+		e, err := parseEntry(line, true)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\r\n") {
 				t.Fatalf("not one line: %q", err)

@@ -102,7 +102,7 @@ func (s *Source) manifestItem(
 
 // parseLine reads a line, and checks it against the options.
 func (s *Source) parseLine(text []byte) (entry, error) {
-	e, err := parseEntry(text)
+	e, err := parseEntry(text, s.opts.Body == nil)
 	switch {
 	case err != nil:
 	case e.fields["type"].Text == "item" && item.Select(e.fields["status"].Text) != 0:

@@ -187,8 +187,8 @@ func TestCheckHeader(t *testing.T) {
 
 // The fields of a line that are not its own affair are variables, as JSON says them.
 func TestFields(t *testing.T) {
-	e, err := parseEntry([]byte(`{"path":"a","key":"k","s":"\u00e9\n","n":1.50,"b":true,"z":null,` +
-		`"o": { "x" : [1, "y"] } }`))
+	e, err := parseEntry([]byte(`{"path":"a","key":"k","s":"\u00e9\n","n":1.50,"b":true,"z":null,`+
+		`"o": { "x" : [1, "y"] } }`), true)
 	test.OK(t, err)
 	for name, want := range map[string]template.Value{
 		"key": {Text: "k"}, "s": {Text: "é\n"}, "n": {Text: "1.50", Kind: template.JSON},
@@ -215,7 +215,7 @@ func FuzzManifest(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		e, err := parseEntry(text)
+		e, err := parseEntry(text, true)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n\r") {
 				t.Fatalf("not one line: %q", err)

@@ -105,8 +105,8 @@ type Options struct {
 	// OnLeftOut, if set, is called by Scan with each path that is left out, and the reason.
 	OnLeftOut func(path string, why Reason)
 
-	// Body is what bodies are made of. If nil, the files are the bodies. A line of the manifest
-	// that has a "body" of its own is sent with that.
+	// Body is what bodies are made of; the "body" of a line of the manifest is then a variable as
+	// other fields are. If nil, that is the body, or else the file is.
 	Body *compose.Template
 
 	// Uses are where else variables are used, as in headers.
