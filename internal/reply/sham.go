@@ -21,7 +21,7 @@ const (
 	Errors       // JSON with "errors"
 )
 
-// shamOf is First for each acceptance.
+// shamOf reports what an acceptance looks like, by the beginning of its text.
 func shamOf(resp *http.Response, head []byte, isHTML bool) Sham {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch text := bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\ufeff"))); {
@@ -33,26 +33,24 @@ func shamOf(resp *http.Response, head []byte, isHTML bool) Sham {
 	return NoSham
 }
 
-// Shams are those that were found in a run, a page or a failure. The zero value is ready to use,
-// and its method may be called concurrently.
-type Shams struct{ page, failure atomic.Bool }
+// Shams counts those that were found in a run, pages and failures. The zero value is ready to use,
+// and its methods may be called concurrently.
+type Shams struct{ pages, failures atomic.Int64 }
 
-// First reports what an acceptance looks like, by the beginning of its text, if it is the first
-// that looks so. An item that is HTML itself may be answered by a page.
-func (s *Shams) First(resp *http.Response, head []byte, isHTML bool) Sham {
-	if s.page.Load() && s.failure.Load() {
-		return NoSham
+// Find reports what an acceptance looks like, by the beginning of its text, and whether it is the
+// first that looks so. An item that is HTML itself may be answered by a page.
+func (s *Shams) Find(resp *http.Response, head []byte, isHTML bool) (sham Sham, first bool) {
+	switch sham = shamOf(resp, head, isHTML); sham {
+	case NoSham:
+		return sham, false
+	case Page:
+		return sham, s.pages.Add(1) == 1
 	}
-	sham := shamOf(resp, head, isHTML)
-	found := &s.failure
-	if sham == Page {
-		found = &s.page
-	}
-	if sham != NoSham && found.Swap(true) {
-		return NoSham
-	}
-	return sham
+	return sham, s.failures.Add(1) == 1
 }
+
+// Counts returns how many were web pages, and how many said that something failed.
+func (s *Shams) Counts() (pages, failures int64) { return s.pages.Load(), s.failures.Load() }
 
 func isPage(text []byte) bool {
 	text = bytes.ToLower(text[:min(len(text), 100)])

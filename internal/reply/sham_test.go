@@ -50,26 +50,31 @@ func TestShamOf(t *testing.T) {
 	}
 }
 
-// Each kind is told of once.
-func TestShamsFirst(t *testing.T) {
+// Each kind is counted, and has a first.
+func TestShamsFind(t *testing.T) {
 	var s Shams
 	page := &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"text/html"}}}
 	failure := &http.Response{StatusCode: 200,
 		Header: http.Header{"Content-Type": {"application/json"}}}
 	for i, test := range []struct {
-		resp *http.Response
-		head string
-		want Sham
+		resp  *http.Response
+		head  string
+		want  Sham
+		first bool
 	}{
-		{page, "ok", NoSham},
-		{page, "<html>", Page},
-		{page, "<html>", NoSham},
-		{failure, `{"ok":true}`, NoSham},
-		{failure, `{"ok":false}`, Failure},
-		{failure, `{"ok":false}`, NoSham},
+		{page, "ok", NoSham, false},
+		{page, "<html>", Page, true},
+		{page, "<html>", Page, false},
+		{failure, `{"ok":true}`, NoSham, false},
+		{failure, `{"ok":false}`, Failure, true},
+		{failure, `{"error":"x"}`, Error, false},
 	} {
-		if got := s.First(test.resp, []byte(test.head), false); got != test.want {
-			t.Errorf("answer %d: %v, want %v", i, got, test.want)
+		got, first := s.Find(test.resp, []byte(test.head), false)
+		if got != test.want || first != test.first {
+			t.Errorf("answer %d: %v, %v, want %v, %v", i, got, first, test.want, test.first)
 		}
+	}
+	if pages, failures := s.Counts(); pages != 2 || failures != 2 {
+		t.Errorf("%d pages, %d failures", pages, failures)
 	}
 }

@@ -54,7 +54,7 @@ type run struct {
 	ending    stop.Reasons
 	secrets   *conceal.Set // of all items
 	uploads   wire.Uploads[*job]
-	shams     reply.Shams // that were warned of
+	shams     reply.Shams // of delivered items
 	astray    astray
 	servers   upstream.Set
 	refusals  upstream.Refusals[*job]

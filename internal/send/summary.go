@@ -53,6 +53,7 @@ func (r *run) summary() report.Summary {
 	s.Notes = append(s.Notes, resumed.Notes(time.Now())...)
 	s.CapturesMissing = r.lacking.Load()
 	s.Notes = append(s.Notes, status.Uncaptured(s.CapturesMissing, r.Results != nil)...)
+	s.Notes = append(s.Notes, status.Shams(r.shams.Counts())...)
 	s.NotJournaled = r.unnoted.Load()
 	return s
 }

@@ -102,7 +102,7 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 	if was.Fate == item.Delivered {
 		r.lacks(j, &out, missing)
 		if !r.Answers.Covers(end.Status) {
-			r.warnOfSham(j, resp, head)
+			r.noteSham(j, &out, resp, head)
 		}
 		return out, was.Outage
 	}
@@ -130,14 +130,17 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 	return out, was.Outage
 }
 
-// warnOfSham warns, once a run for each kind, of an acceptance that looks like none.
-func (r *run) warnOfSham(j *job, resp *http.Response, head []byte) {
+// noteSham notes that an acceptance looks like none. The first time of each kind it warns.
+func (r *run) noteSham(j *job, out *results.Result, resp *http.Response, head []byte) {
 	if len(head) == 0 {
 		return
 	}
 	isHTML := strings.Contains(form.ContentType(j.item.Path), "html")
-	sham := r.shams.First(resp, head, isHTML)
-	if sham == reply.NoSham {
+	sham, first := r.shams.Find(resp, head, isHTML)
+	if sham != reply.NoSham && out.Note == "" {
+		out.Note = status.ShamNote(sham)
+	}
+	if !first {
 		return
 	}
 	text := reply.Shorten(r.hide(j.item, reply.Excerpt(bytes.TrimSpace(head), false)))

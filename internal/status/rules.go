@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/reply"
 	"github.com/penstock/penstock/internal/rules"
 	"github.com/penstock/penstock/throttle"
@@ -46,6 +47,28 @@ func byRule(v rules.Verdict) string {
 		return fmt.Sprintf("its answer could not be read for %s: %s", v.Rule, why)
 	}
 	return ""
+}
+
+// ShamNote notes that an acceptance looks like none.
+func ShamNote(sham reply.Sham) string {
+	if sham == reply.Page {
+		return "the answer is a web page"
+	}
+	return "the answer says that it failed"
+}
+
+// Shams says how many acceptances look like none.
+func Shams(pages, failures int64) (notes []string) {
+	if pages > 0 {
+		notes = append(notes, fmt.Sprintf("%s of those delivered were answered with a web page: "+
+			"check that they arrived", human.Count(pages)))
+	}
+	if failures > 0 {
+		notes = append(notes, fmt.Sprintf("%s of those delivered have an answer that says that it "+
+			"failed: the results name them; --reject success has such files fail",
+			human.Count(failures)))
+	}
+	return notes
 }
 
 // Sham warns of an acceptance that looks like none.
