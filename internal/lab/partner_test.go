@@ -205,3 +205,14 @@ func TestPartnerRejects(t *testing.T) {
 		}
 	})
 }
+
+// Without a rate nothing is refused, in whatever order requests get there that came together.
+func TestPartnerWithoutRate(t *testing.T) {
+	p := &partner{window: time.Minute, clients: map[string]*client{}}
+	now := time.Now()
+	for _, at := range []time.Time{now.Add(time.Millisecond), now} {
+		if f := p.admit(&exchange{at: at}); f != nil {
+			t.Errorf("%+v", f)
+		}
+	}
+}
