@@ -45,7 +45,7 @@ var repeatables = map[string]func(t *testing.T) *http.Request{
 }
 
 // A server that resets the stream may have processed the request. To send it again is an attempt,
-// and what the server says then does not tell what became of it.
+// and what the server says then does not say what became of it.
 func TestRepeatableRequestThatIsResetInDoubt(t *testing.T) {
 	for name, make := range repeatables {
 		for _, before := range []bool{false, true} { // whether the protocol is known

@@ -79,8 +79,8 @@ func ExampleClient_key() {
 	// Output: api.example.com acme
 }
 
-// Some servers say "rate limited" with a 200. Classify tells them apart and leaves everything else
-// to the table.
+// Some servers say "rate limited" with a 200. Classify distinguishes them, and leaves
+// everything else to the table.
 func ExampleClient_classify() {
 	requests := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -76,7 +76,7 @@ func (p *Permit) Progress(acked, size int64) {
 }
 
 // Reader returns a reader of r, the request's body, whose bytes come no faster than
-// [Limits.Bandwidth], and tells the permit's [Upstream] of their progress, for which
+// [Limits.Bandwidth], and which reports their progress to the permit's [Upstream]; for that
 // [Permit.Progress] is exact where the bytes that the server has acknowledged are known. A body
 // that is sent once more with the same permit takes another Reader. A Read fails with the cause of
 // ctx when that ends while it waits.

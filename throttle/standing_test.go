@@ -76,7 +76,7 @@ func TestRefusalsOfOneRequestTeachNothing(t *testing.T) {
 	}
 }
 
-// While nothing is accepted, one more refusal is one more, whoever is to blame.
+// While nothing is accepted, one more refusal is one more, whatever its cause.
 func TestRefusalOfOneRequestWhileDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		u := NewUpstream(Limits{InFlight: 2})

@@ -100,7 +100,7 @@ func runTimeline(t *testing.T, script string) string {
 		l.event(f[1], f[2:])
 		synctest.Wait()
 	}
-	// Whoever still waits after a day does so forever.
+	// A waiter that still waits after a day never goes.
 	end := time.AfterFunc(24*time.Hour, func() { l.cancel("*", errNever) })
 	l.group.Wait()
 	end.Stop()

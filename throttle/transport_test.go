@@ -1931,7 +1931,7 @@ func TestTransportConcurrentUse(t *testing.T) {
 var _ http.RoundTripper = (*Transport)(nil)
 var _ net.Error = (*TimeoutError)(nil)
 
-// Whoever retries can tell that a request whose context ended while it waited was not sent.
+// A retry above can see that a request whose context ended while it waited was not sent.
 func TestTransportNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := &Transport{Base: roundTripper(func(*http.Request) (*http.Response, error) {

@@ -36,7 +36,7 @@ import (
 //	                      server with a token bucket, where a 429 may say when
 //	upload D SIZE EACH [LINK] [unknown]  all that may go goes for a time, with bodies of
 //	                      that size, of which each has so many bytes a second and all
-//	                      together no more than LINK; they tell of it every 50 ms,
+//	                      together no more than LINK; they report it every 50 ms,
 //	                      but perhaps not of the size
 //	look                  nothing happens
 //	expect NAME=VALUE …   how the controller stands now, as the script expects it:

@@ -193,7 +193,7 @@ func median[T cmp.Ordered](rs []result, of func(result) T) T {
 	return all[len(all)/2]
 }
 
-// load is the machine's load averages over 1, 5 and 15 minutes, if it tells them.
+// load is the machine's load averages over 1, 5 and 15 minutes, if it reports them.
 func load() string {
 	b, err := os.ReadFile("/proc/loadavg")
 	if f := strings.Fields(string(b)); err == nil && len(f) > 3 {

@@ -2,8 +2,8 @@
 // minutes of it, and one page for people.
 //
 // A [Board] shows the state of what goes on; a [Report], a run that is over. Neither counts
-// anything or finds words of its own for why something waits: whoever has a [State] gives it. A
-// board computes nothing but a sample a second while nobody looks, and no reader can hold it up.
+// anything or finds words of its own for why something waits: its [State] says that. A board
+// computes nothing but a sample a second while nobody looks, and no reader can hold it up.
 package board
 
 import "time"

@@ -283,7 +283,7 @@ func (t *Transport) supersede(k key, old *entry) {
 	t.store.replace(k, old, nil)
 }
 
-// settle tells the requests that wait what became of a flight.
+// settle gives the requests that wait the result of a flight.
 func (t *Transport) settle(f *flight, r result) {
 	t.mu.Lock()
 	f.result = r

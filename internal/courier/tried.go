@@ -3,7 +3,7 @@ package courier
 import "sync"
 
 // tried has the stored requests that wait for another try after one of this relay, by their
-// numbers. Only it can tell them from those that an earlier relay has tried. The zero value is
+// numbers. Only it distinguishes them from those that an earlier relay has tried. The zero value is
 // ready.
 type tried struct {
 	mu  sync.Mutex

@@ -19,6 +19,6 @@
 //
 // What is deliverable follows from the model: threads or cores over the mean work, or the rate of
 // the quota; nothing in an outage. An accepted request counts evenly over the time that the server
-// worked on it. A cell's name with an exclamation mark behind it tells of a run that was ended
+// worked on it. A cell's name with an exclamation mark behind it marks a run that was ended
 // early, because its clients sent many times what the server can do.
 package matrix

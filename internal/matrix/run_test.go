@@ -340,7 +340,7 @@ func jain(x []float64) float64 {
 // converged returns after how many seconds from the given one the goodput is there to stay: the
 // first second from which it is at least 0.9 of what was deliverable in each of five spans of 10 s
 // that begin 5 s apart. A dip later on is not failed convergence; the goodput of the whole run
-// tells of it. A run that never converges has the seconds left.
+// says so. A run that never converges has the seconds left.
 func converged(goodput, deliverable []float64, from int) float64 {
 	good := func(s int) bool { return share(goodput, deliverable, s, s+10) >= 0.9 }
 	for s := from; s+30 <= len(goodput); s++ {

@@ -57,7 +57,7 @@ func (c *Conn) Reset() error {
 	return c.close(syscall.ECONNRESET, syscall.ECONNRESET, true)
 }
 
-// close tells the peer's reads and writes how it ended.
+// close passes to the peer's reads and writes how it ended.
 func (c *Conn) close(peerReads, peerWrites error, drop bool) error {
 	if c.closed.Swap(true) {
 		return c.opError("close", net.ErrClosed)

@@ -18,7 +18,7 @@ import (
 	"github.com/penstock/penstock/internal/test"
 )
 
-// sameEntry compares what Put, Get, List and Next tell of a request.
+// sameEntry compares what Put, Get, List and Next return of a request.
 var sameEntry = cmpopts.IgnoreUnexported(Entry{})
 
 func wantEntry(t *testing.T, what string, got, want Entry) {

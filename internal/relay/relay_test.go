@@ -535,7 +535,7 @@ func TestSaysWhereFrom(t *testing.T) {
 	})
 }
 
-// Who waits for no time at all is served if it is its turn at once.
+// A client that may not wait is served if it is its turn at once.
 func TestWaitsForNothing(t *testing.T) {
 	start(t, Options{Limits: throttle.Limits{Rate: 0.1}}, ok, func(w *world) {
 		for _, want := range []int{200, 503} {

@@ -196,7 +196,7 @@ func (u unreadable) Read([]byte) (int, error) {
 }
 func (unreadable) Close() error { return nil }
 
-// A body is read only where a test needs it, and whoever reads it next finds all of it.
+// A body is read only where a test needs it, and the next reader gets all of it.
 func TestBody(t *testing.T) {
 	for _, rules := range [][]string{
 		{"accept 409:.a"}, {"reject 200", "accept 200:.a"}, {`accept 200:$header.a=="b"`},

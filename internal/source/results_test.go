@@ -224,7 +224,7 @@ func TestResultsRefuse(t *testing.T) {
 	}
 }
 
-// Cut off anywhere, results tell of each line that is whole.
+// Results that are cut off anywhere have each line that is whole.
 func TestResultsTorn(t *testing.T) {
 	tree(t, "d/ä", "d/b")
 	writeResults(t, "r", resultLine("b", "http://h/1", item.Failed),

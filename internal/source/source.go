@@ -115,9 +115,9 @@ type Options struct {
 	// Template is where items go. It may be nil when each line of the manifest has a URL.
 	Template *template.URL
 
-	// Method is used for items that name none. Empty: in a Manifest of results that of the first;
-	// PUT where the template's path has a variable, or where there is no template since each item
-	// then names its own resource; else POST, and always with a Body that is no form.
+	// Method is used for items that name none. If empty, it is that of the first in a Manifest of
+	// results; PUT where the template's path has a variable, or where there is no template since
+	// each item then names its own resource; else POST, and always with a Body that is no form.
 	Method string
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // A modelBody is what a Body should be: all its content is there from the start, and numbers say
-// what of it is to be had.
+// what of it can be read.
 type modelBody struct {
 	body    *Body
 	data    []byte

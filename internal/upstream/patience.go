@@ -106,7 +106,7 @@ func (set *Set) worksLocked() {
 }
 
 // Rest has the patience begin anew with the next request that is not accepted: until then there is
-// nothing to send, which is no fault of a server.
+// nothing to send, which says nothing of a server.
 func (set *Set) Rest() {
 	set.mu.Lock()
 	defer set.mu.Unlock()

@@ -113,7 +113,7 @@ func TestCheck(t *testing.T) {
 		fields fields
 		body   string
 	}
-	// of is a head that tells of a content.
+	// of is a head that describes a content.
 	of := func(content string, more fields) answer {
 		f := fields{"Content-Length": strconv.Itoa(len(content))}
 		for name, v := range more {

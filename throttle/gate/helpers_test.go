@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const ms = time.Millisecond
 
-// A clock tells the time since it was made.
+// A clock returns the time since it was made.
 type clock struct{ begin time.Time }
 
 func newClock() clock { return clock{time.Now()} }

@@ -22,7 +22,7 @@ type Quotas struct {
 	Service    time.Duration // from the arrival of an accepted request to its answer
 	Refusal    int           // status; if zero, 429
 	RetryAfter bool          // a refusal says when there is quota again
-	Headers    bool          // every answer tells the quota
+	Headers    bool          // every answer states the quota
 }
 
 // NewQuota returns such a server as a model.
