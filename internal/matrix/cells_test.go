@@ -33,6 +33,7 @@ type cell struct {
 	timeout   time.Duration               // our own; 0: none
 	clients   int                         // 0: one
 	apart     time.Duration               // from the start of one client to that of the next
+	leaves    time.Duration               // the first client is killed then; 0: never
 	neighbors func(i int) pacer           // others than ours; nil for those that are
 	onGrid    bool                        // start at a full minute of the wall clock
 	mix       func(time.Duration) []int64 // sizes at that time of the run, each as often
@@ -240,6 +241,46 @@ var cells = []cell{
 		clients: 4, apart: 37 * time.Second, onGrid: true, goals: measures{jain: .95, waste: .012},
 		// As F3.
 		short: measures{waste: .0135, jain: .94}},
+
+	// Many at once that find a quota without a word between them.
+	{name: "F4", about: "4 clients at once on a bucket 40/s, burst 40",
+		model: bucket(40, 40, true, nil), capacity: 40, clients: 4,
+		goals: measures{after20: .95, jain: .95, waste: .015}},
+	{name: "F4h", about: "4 clients at once on a window 400 in 10 s, with quota headers",
+		model: window(400, 10*time.Second, true), capacity: 40, clients: 4,
+		windowN: 400, window: 10 * time.Second,
+		goals: measures{after20: .95, jain: .95, waste: .005}},
+	{name: "F4k", about: "F4, and one is killed",
+		model: bucket(40, 40, true, nil), capacity: 40, clients: 4, leaves: horizon / 2,
+		goals: measures{after20: .95, waste: .015, change: 30}},
+	{name: "F4hk", about: "F4h, and one is killed",
+		model: window(400, 10*time.Second, true), capacity: 40, clients: 4, leaves: horizon / 2,
+		windowN: 400, window: 10 * time.Second,
+		goals: measures{after20: .95, waste: .005, change: 30}},
+	{name: "F10", about: "10 clients at once on a bucket 100/s, burst 100",
+		model: bucket(100, 100, true, nil), capacity: 100, clients: 10,
+		goals: measures{after20: .93, jain: .93, waste: .02}},
+	{name: "F10m", about: "10 clients at once on a bucket 1,000/s, burst 1,000",
+		model: bucket(1000, 1000, true, nil), capacity: 1000, clients: 10,
+		goals: measures{after20: .93, jain: .93, waste: .02},
+		// One seed of five: a root of 10/s more or less takes long to even out.
+		short: measures{jain: .92}},
+	{name: "F10w", about: "10 clients at once on a window 1,000 in 10 s, Retry-After",
+		model: window(1000, 10*time.Second, false), capacity: 100, clients: 10,
+		windowN: 1000, window: 10 * time.Second,
+		goals: measures{after20: .93, jain: .93, waste: .02}},
+	{name: "F10h", about: "the same with quota headers",
+		model: window(1000, 10*time.Second, true), capacity: 100, clients: 10,
+		windowN: 1000, window: 10 * time.Second,
+		goals: measures{after20: .93, jain: .93, waste: .005}},
+	{name: "F10n", about: "10 clients at once on a window 100 in a minute, with quota headers",
+		model: window(100, time.Minute, true), capacity: 100. / 60, clients: 10,
+		windowN: 100, window: time.Minute,
+		goals: measures{after20: .93, jain: .93, waste: .005}},
+	{name: "F10s", about: "10 clients 10 s apart on a bucket 100/s, burst 100",
+		model: bucket(100, 100, true, nil), capacity: 100,
+		clients: 10, apart: 10 * time.Second,
+		goals: measures{after20: .93, jain: .93, waste: .02}},
 
 	{name: "G1", about: "1 core x 5 s, 504 at 29 s", model: cpu(1, 5*time.Second, nil),
 		capacity: 0.2,
@@ -615,6 +656,9 @@ func (c *cell) deliverable(accepted []float64, start int) []float64 {
 func (c *cell) changes() (at []int) {
 	if c.out[1] > 0 {
 		at = append(at, int(c.out[1]/time.Second))
+	}
+	if c.leaves > 0 {
+		at = append(at, int(c.leaves/time.Second))
 	}
 	factor := c.factor
 	if factor == nil && c.mix != nil && len(c.mix(0)) == 1 {

@@ -61,6 +61,7 @@ type client struct {
 	pacer  pacer
 	judged bool          // is ours
 	start  time.Duration // since that of the run; whole seconds
+	kill   func()        // once it has begun
 	tally  tally
 }
 

@@ -69,6 +69,8 @@ func simulate(t *testing.T, c *cell, seed uint64) *run {
 		r.watch(func(i int) {
 			client := r.clients[i]
 			client.pacer = c.pacer(i) // which is born when it begins
+			ctx, cancel := context.WithCancel(ctx)
+			client.kill = cancel
 			for range workers {
 				wg.Go(func() { client.work(ctx) })
 			}
@@ -89,6 +91,9 @@ func (r *run) watch(begin func(i int)) {
 			if c.start == time.Duration(s)*time.Second {
 				begin(i)
 			}
+		}
+		if t := time.Duration(s) * time.Second; t > 0 && t == r.cell.leaves {
+			r.clients[0].kill()
 		}
 		timer.Reset(time.Until(r.start.Add(time.Duration(s+1) * time.Second)))
 		select {

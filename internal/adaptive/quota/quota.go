@@ -48,6 +48,7 @@ type Quota struct {
 	limit    float64 // requests in a window, as far as they were seen …
 	seconds  float64 // … and its length
 	slide    slide
+	others   others
 }
 
 // RateAt is how many requests a second the quota allows at an instant; +Inf if it bounds none.
@@ -131,7 +132,11 @@ func (q *Quota) Take(all []Allowance, a Answer, sequence int64, inFlight int) {
 		}
 		// Those that were sent later are not counted yet.
 		left := max(min(w.Remaining, unbounded)-(sequence-a.Number), 0)
-		rate := float64(left) / end.Sub(now).Seconds()
+		paced := float64(left)
+		if len(all) == 1 {
+			left, paced = q.others.share(left, w, a, end, q.seconds)
+		}
+		rate := paced / end.Sub(now).Seconds()
 		if q.slide.trying(sequence) {
 			left, rate = 1, 2/end.Sub(now).Seconds()
 		}
