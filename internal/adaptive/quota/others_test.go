@@ -37,11 +37,11 @@ func TestOthers(t *testing.T) {
 			4, 49 * math.Pow(.1, evening) / 5},
 		// It is not known who took the first half, or whether it goes on.
 		{"begins within a window", []stating{{5 * time.Second, 1, 50}}, 50, 10},
-		{"alone in the rest of it", []stating{{5 * time.Second, 1, 50}, {6 * time.Second, 11, 40}},
+		{"alone in the rest", []stating{{5 * time.Second, 1, 50}, {6 * time.Second, 11, 40}},
 			40, 10},
 		// Half of what was seen before is forgotten with each 32 of ours.
-		{"the other has gone", []stating{{0, 1, 99}, {time.Second, 11, 79}, {2 * time.Second, 35, 55},
-			{3 * time.Second, 60, 30}}, 26, 30 * math.Pow(.86, evening) / 7},
+		{"the other has gone", []stating{{0, 1, 99}, {time.Second, 11, 79},
+			{2 * time.Second, 35, 55}, {3 * time.Second, 60, 30}}, 26, 30 * math.Pow(.86, evening) / 7},
 		{"a new window", []stating{{0, 1, 99}, {9 * time.Second, 11, 9}, {window, 12, 99}}, 99, 9.9},
 	} {
 		var q Quota
