@@ -41,8 +41,10 @@ func TestOthers(t *testing.T) {
 			40, 10},
 		// Half of what was seen before is forgotten with each 32 of ours.
 		{"the other has gone", []stating{{0, 1, 99}, {time.Second, 11, 79},
-			{2 * time.Second, 35, 55}, {3 * time.Second, 60, 30}}, 26, 30 * math.Pow(.86, evening) / 7},
-		{"a new window", []stating{{0, 1, 99}, {9 * time.Second, 11, 9}, {window, 12, 99}}, 99, 9.9},
+			{2 * time.Second, 35, 55}, {3 * time.Second, 60, 30}},
+			26, 30 * math.Pow(.86, evening) / 7},
+		{"a new window", []stating{{0, 1, 99}, {9 * time.Second, 11, 9}, {window, 12, 99}},
+			99, 9.9},
 	} {
 		var q Quota
 		stateAll(&q, begin, 100, window, test.stated)
