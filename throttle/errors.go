@@ -40,6 +40,20 @@ func (e *limitsError) Unwrap() error { return e.error }
 // RetryAt returns the zero Time: the program has to be changed first.
 func (e *limitsError) RetryAt() time.Time { return time.Time{} }
 
+// A leaseError is what waiting returns where a Leaser says that it will grant nothing. Nothing was
+// sent.
+type leaseError struct{ error }
+
+func (e *leaseError) Error() string { return "throttle: " + e.reason() + ", nothing was sent" }
+
+func (e *leaseError) reason() string { return "no quota: " + e.error.Error() }
+
+// Unwrap returns the error of Lease.
+func (e *leaseError) Unwrap() error { return e.error }
+
+// RetryAt returns the zero Time, as that error does.
+func (e *leaseError) RetryAt() time.Time { return time.Time{} }
+
 // A PausedError is what waiting returns when a cool-down lasts longer than a request waits; see
 // [Transport.MaxPause]. Nothing was sent.
 type PausedError struct {
@@ -119,7 +133,10 @@ func notResent(err error) error {
 	var stop *StopError
 	var paused *PausedError
 	var late *QueueError
+	var refused *leaseError
 	switch {
+	case errors.As(err, &refused):
+		return &resendError{refused.reason(), nil}
 	case errors.As(err, &late):
 		return &resendError{late.reason(), nil}
 	case errors.As(err, &stop):

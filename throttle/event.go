@@ -86,7 +86,7 @@ func (e Event) attrs() []slog.Attr {
 	}
 	add(e.Key != "", slog.String("key", e.Key))
 	add(e.Waited > 0, slog.Duration("waited", e.Waited))
-	for h := HoldingRate; h <= HoldingDown; h++ {
+	for h := HoldingRate; int(h) < len(holdings); h++ {
 		add(*e.WaitedFor.of(h) > 0, slog.Duration("waited_for_"+h.String(), *e.WaitedFor.of(h)))
 	}
 	add(e.Status != 0, slog.Int("status", e.Status))

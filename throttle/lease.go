@@ -34,3 +34,28 @@ type Lease struct {
 	// this lease are used up, and else after a second.
 	Again time.Time
 }
+
+// SetLeaser makes requests wait for slots of the Leaser, too, also those that wait now: each
+// attempt takes as many as its weight, and Limits hold besides. What another Leaser has granted
+// before is not used. If nil, no slot is needed.
+//
+// How many slots to ask for follows from the callers that wait, so that a process with little to do
+// asks for little: as many as wait, and twice as many as the last time while they are used up. A
+// Leaser that has others to serve, too, grants no more than fall due within some 100 ms: what is
+// granted and not used is lost for all. While callers use up what is granted the next lease is
+// asked for at once, and else at most 20 times a second.
+//
+// An upstream of a [Transport] whose Leaser was changed by SetLeaser is not forgotten.
+func (u *Upstream) SetLeaser(leaser Leaser) {
+	u.mu.Lock()
+	u.mu.kept = leaser != nil || u.mu.leased
+	u.mu.Unlock()
+	u.line.setLeaser(leaser)
+}
+
+// Cap lets at most n requests be in flight until the given instant, besides what Limits allow, and
+// then none until it is called again. If n is negative, there is no such limit. It is for a limit
+// that processes share: what one of them was allotted it must not use for longer than that, as
+// another will get it, and so the instant passes while the machine is suspended, too, or its clock
+// is set.
+func (u *Upstream) Cap(n int, until time.Time) { u.line.setCap(n, until) }

@@ -35,6 +35,7 @@ type line struct {
 		sync.Mutex
 		supply
 		door  door
+		share *share // if nil, nothing is shared with other processes
 		queue waitlist
 		held  Holding       // what the first waiter waits for
 		given time.Duration // when tokens were given out last
@@ -97,6 +98,7 @@ func (l *line) takeN(n int) (given time.Duration, ok bool) {
 	}
 	if !l.takeLocked(now, n) {
 		l.mu.unreserve(l.mu.now())
+		l.askForLocked(n)
 		return 0, false
 	}
 	return l.mu.given, true
@@ -112,8 +114,19 @@ func (l *line) takeLocked(now time.Duration, n int) bool {
 	if why, _ := l.mu.door.shut(now); why != HoldingNone {
 		return false
 	}
+	if l.mu.share != nil {
+		if now = l.mu.now(); !l.leasedLocked(now, n) {
+			return false
+		}
+	}
 	given, ok := l.mu.take(now, n)
 	if ok {
+		if l.mu.share != nil {
+			l.takeSlotsLocked(now, n, false)
+			if l.mu.limit == rate.Inf && l.mu.share.leases != nil {
+				l.mu.unclaimed++
+			}
+		}
 		l.mu.granted += int64(n)
 		l.mu.given = given
 		l.mu.door.enter()
@@ -174,7 +187,7 @@ func (l *line) stats() BucketStats {
 		Waiting:   l.mu.queue.len,
 		Paused:    l.untilLocked(),
 		Granted:   l.mu.granted,
-		Unclaimed: l.mu.unclaimed,
+		Unclaimed: l.unclaimedLocked(),
 	}
 }
 
@@ -184,6 +197,9 @@ func (l *line) stop(err error) {
 	defer l.mu.Unlock()
 	if l.mu.err == nil {
 		l.mu.err = err
+		if s := l.mu.share; s != nil && s.leases != nil {
+			s.leases.cancel()
+		}
 		l.mu.queue.stop(err)
 		l.holdLocked(HoldingNone)
 	}
@@ -224,7 +240,8 @@ func (l *line) land() {
 func (l *line) full() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.mu.queue.first == nil && l.pausedLocked() == 0 && l.mu.supply.full()
+	return l.mu.queue.first == nil && l.pausedLocked() == 0 && l.mu.supply.full() &&
+		!l.owesLocked()
 }
 
 // settleLocked serves all waiters whose tokens are due and sets the timer for the one that is then
@@ -274,11 +291,25 @@ func (l *line) dueLocked(w *waiter) (why Holding, wait time.Duration) {
 		l.mu.unreserve(now) // no token is to grow old at the door
 		return why, wait
 	}
-	if l.mu.held == HoldingConcurrency || l.mu.held == HoldingDown {
-		l.mu.skip(now) // nor is what was due meanwhile made up for
+	slot := now
+	if l.mu.share != nil {
+		var ok bool
+		if slot, wait, ok = l.sharedLocked(w, now); !ok {
+			l.mu.unreserve(now)
+			return HoldingQuota, wait
+		}
+	}
+	switch l.mu.held { // nor is what was due meanwhile made up for
+	case HoldingConcurrency, HoldingDown:
+		l.mu.skip(now)
+	case HoldingQuota:
+		l.mu.skip(slot)
 	}
 	switch wait = l.mu.await(now, w.n); wait {
 	case 0:
+		if l.mu.share != nil {
+			l.takeSlotsLocked(now, 1, l.mu.queue.len > 1)
+		}
 		l.mu.given = now
 		return HoldingNone, 0
 	case never:

@@ -80,6 +80,10 @@ type Transport struct {
 	Limits    Limits
 	LimitsFor func(key string) Limits
 
+	// LeaserFor, if set, returns by key what shares an upstream's rate with other processes, or nil
+	// if nothing does. It is called when LimitsFor is; later use [Upstream.SetLeaser].
+	LeaserFor func(key string) Leaser
+
 	// Key returns the key of the upstream that a request belongs to. If nil, that is its scheme and
 	// host, with the port if it is not the default one. Keys are in all events: to limit each API
 	// key, return a name or a hash of it.

@@ -44,6 +44,8 @@ type Upstream struct {
 		limits Limits
 		made   Limits // those it was made with
 		err    error  // of the limits
+		leased bool   // it was made with a Leaser
+		kept   bool   // its Leaser was changed since
 
 		controller *adaptive.Controller
 		orders     adaptive.Orders // what the line was last told
@@ -311,7 +313,7 @@ func (u *Upstream) latency() time.Duration {
 func (u *Upstream) idle() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.mu.limits == u.mu.made && u.mu.controller.Places() == 0 &&
+	return u.mu.limits == u.mu.made && !u.mu.kept && u.mu.controller.Places() == 0 &&
 		!u.mu.controller.Refused() && u.line.full()
 }
 

@@ -31,7 +31,8 @@ func (e *entry) leave() { e.users.Add(-1) }
 // there is none it is made, as for a request; see [Transport.Lookup] and [Transport.KeyOf]. Beyond
 // MaxUpstreams the one that was idle longest is forgotten, with its statistics and all that it had
 // learned. Kept in any case are those in use, paused or down, those whose bucket is not full, and
-// those whose limits were changed by SetLimits, until they are set back. Ask for an upstream each
+// those whose limits were changed by SetLimits, until they are set back, and those that share a
+// quota by SetLeaser or Cap. Ask for an upstream each
 // time: one that was forgotten is not used any more.
 func (t *Transport) Upstream(key string) *Upstream {
 	e := t.enter(key)
@@ -83,6 +84,12 @@ func (t *Transport) enter(key string) *entry {
 	}
 	u := NewUpstream(limits)
 	u.observed = t.Observe != nil
+	if t.LeaserFor != nil {
+		if leaser := t.LeaserFor(key); leaser != nil {
+			u.mu.leased = true
+			u.line.setLeaser(leaser)
+		}
+	}
 	u.line.maxPause = t.MaxPause
 	if t.MaxPause <= 0 {
 		u.line.maxPause = defaultMaxPause

@@ -14,6 +14,7 @@ import (
 type waiter struct {
 	next, prev *waiter
 	n          int           // tokens or permits wanted
+	slots      int           // taken beforehand, of the n that it needs; see share
 	fresh      bool          // its request may be sent again, and was not sent yet
 	state      atomic.Uint32 // queued, then perhaps leading, then granted or stopped
 	wake       chan struct{} // holds one signal: look at state
@@ -52,6 +53,7 @@ func (w *waiter) park(ctx context.Context) (ended bool) {
 type waitlist struct {
 	first, last *waiter
 	len         int
+	weight      int64     // what all want together, of each up to mostSlots
 	spare       sync.Pool // of the owner, never shared: a channel belongs to one synctest bubble
 }
 
@@ -61,7 +63,7 @@ func (l *waitlist) get(n int) *waiter {
 	if w == nil {
 		w = &waiter{wake: make(chan struct{}, 1)}
 	}
-	w.n, w.fresh = n, false
+	w.n, w.slots, w.fresh = n, 0, false
 	w.state.Store(queued)
 	return w
 }
@@ -84,6 +86,7 @@ func (l *waitlist) push(w *waiter) {
 	}
 	l.last = w
 	l.len++
+	l.weight += int64(min(w.n, mostSlots))
 }
 
 func (l *waitlist) remove(w *waiter) {
@@ -99,6 +102,7 @@ func (l *waitlist) remove(w *waiter) {
 	}
 	w.next, w.prev = nil, nil
 	l.len--
+	l.weight -= int64(min(w.n, mostSlots))
 }
 
 // newest returns the last one that is fresh, or the first if none is.

@@ -16,9 +16,10 @@ const (
 	HoldingBandwidth                  // "bandwidth": Limits.Bandwidth
 	HoldingCoolDown                   // "cool-down": a pause, mostly asked for by the server
 	HoldingDown                       // "down": the server is down, and gets one probe at a time
+	HoldingQuota                      // "quota": a Leaser, or Upstream.Cap
 )
 
-var holdings = [...]string{"", "rate", "concurrency", "bandwidth", "cool-down", "down"}
+var holdings = [...]string{"", "rate", "concurrency", "bandwidth", "cool-down", "down", "quota"}
 
 // String returns the limit in a word.
 func (h Holding) String() string { return word(holdings[:], h) }
@@ -30,7 +31,7 @@ func (h Holding) MarshalText() ([]byte, error) { return []byte(h.String()), nil 
 func (h *Holding) UnmarshalText(text []byte) error { return setWord(holdings[:], h, text) }
 
 // Waited is time by the limit that held callers back.
-type Waited struct{ Rate, Concurrency, Bandwidth, CoolDown, Down time.Duration }
+type Waited struct{ Rate, Concurrency, Bandwidth, CoolDown, Down, Quota time.Duration }
 
 // of returns the time of a limit, or nil.
 func (w *Waited) of(h Holding) *time.Duration {
@@ -45,13 +46,15 @@ func (w *Waited) of(h Holding) *time.Duration {
 		return &w.CoolDown
 	case HoldingDown:
 		return &w.Down
+	case HoldingQuota:
+		return &w.Quota
 	}
 	return nil
 }
 
 // since returns what was added to an earlier account.
 func (w Waited) since(earlier Waited) Waited {
-	for h := HoldingRate; h <= HoldingDown; h++ {
+	for h := HoldingRate; int(h) < len(holdings); h++ {
 		*w.of(h) -= *earlier.of(h)
 	}
 	return w

@@ -1,0 +1,203 @@
+package throttle
+
+import "time"
+
+const (
+	// slotLife is how long after its instant a slot may be used. Timers and goroutines of a busy
+	// machine are some milliseconds late; what is later would leave as a burst.
+	slotLife = 20 * time.Millisecond
+
+	// askEvery is how often a Leaser is asked, at most, while callers do not use up what it grants:
+	// those that come one by one do not cost it a call each.
+	askEvery = 50 * time.Millisecond
+
+	// askAfter is when a Leaser is asked again that granted nothing and did not say when.
+	askAfter = time.Second
+
+	// mostSlots bounds what is asked for and what is taken of a Lease, so that sums of a few do not
+	// overflow.
+	mostSlots = 1 << 29
+)
+
+// slots are what is left of the leases of a [Leaser], and decide when it is asked for how many
+// more. They have no clock and no lock: instants are named by the caller, and do not go back.
+type slots struct {
+	lots []*lot // what is left of each lease, at most two
+
+	size   int  // of the last lease
+	hungry bool // the last lot was used up, and callers still waited
+
+	// How many to ask for at most, because slots went void although callers waited: something else
+	// held these. If zero, there is no such bound.
+	most int
+
+	asking bool          // a call is under way
+	wanted int           // by it, or by the last one
+	calm   time.Duration // when to ask again, at the earliest, while not hungry
+	again  time.Duration // and in any case
+
+	unclaimed int64 // see BucketStats.Unclaimed
+}
+
+// A lot is what is left of one lease.
+type lot struct {
+	next  time.Duration // the instant of the next slot
+	every time.Duration
+	left  int
+	used  int
+	whole bool // no fewer were granted than were wanted
+	late  bool // slots went void while callers waited …
+	idle  bool // … or while none did
+}
+
+// call notes that the Leaser is asked for so many slots.
+func (s *slots) call(now time.Duration, want int) {
+	s.asking, s.wanted, s.calm = true, want, now+askEvery
+}
+
+// add ends a call by a lease: of n slots, the first at an instant and the others every so much
+// later; the Leaser is not to be asked before the instant again.
+func (s *slots) add(first, every time.Duration, n int, again time.Duration) {
+	if n <= 0 {
+		s.fail(again)
+		return
+	}
+	s.asking, s.again = false, again
+	s.size = min(n, mostSlots)
+	s.lots = append(s.lots, &lot{
+		next: first, every: max(every, 0), left: s.size, whole: n >= s.wanted,
+	})
+}
+
+// fail ends a call without a lease. The next one is not at once, however hungry callers are.
+func (s *slots) fail(again time.Duration) { s.asking, s.again = false, max(again, s.calm) }
+
+// drop lets go of all slots, and learns nothing of them.
+func (s *slots) drop() { s.lots, s.hungry, s.again = nil, false, 0 }
+
+// pass lets go of the slots that are void by now. Waiting reports whether callers waited meanwhile.
+func (s *slots) pass(now time.Duration, waiting bool) {
+	for _, c := range s.lots {
+		n := c.due(now - slotLife - 1)
+		if n == 0 {
+			continue
+		}
+		c.leave(n)
+		if waiting {
+			c.late = true
+		} else {
+			c.idle = true
+			s.unclaimed += int64(n)
+		}
+	}
+	s.tidy(waiting)
+}
+
+// due returns how many slots may be used. What is void must have passed.
+func (s *slots) due(now time.Duration) (n int) {
+	for _, c := range s.lots {
+		n += c.due(now)
+	}
+	return n
+}
+
+// first returns the instant of the first slot, or never.
+func (s *slots) first() time.Duration {
+	first := never
+	for _, c := range s.lots {
+		first = min(first, c.next)
+	}
+	return first
+}
+
+// left returns how many slots there are.
+func (s *slots) left() (n int) {
+	for _, c := range s.lots {
+		n += c.left
+	}
+	return n
+}
+
+// take uses n slots that are due. Waiting reports whether callers wait for more.
+func (s *slots) take(now time.Duration, n int, waiting bool) {
+	for _, c := range s.lots {
+		k := min(n, c.due(now))
+		c.leave(k)
+		c.used += k
+		n -= k
+	}
+	s.tidy(waiting)
+}
+
+// tidy removes the lots that are used up or void, and learns from each.
+func (s *slots) tidy(waiting bool) {
+	kept := s.lots[:0]
+	for _, c := range s.lots {
+		if c.left > 0 {
+			kept = append(kept, c)
+			continue
+		}
+		all := !c.late && !c.idle
+		s.hungry = all && waiting
+		switch {
+		case c.late:
+			s.most = c.used + 1
+		case !s.hungry:
+			s.most = 0
+		default:
+			s.most = min(2*s.most, mostSlots)
+		}
+		if all && !waiting && c.whole {
+			s.unclaimed++
+		}
+	}
+	clear(s.lots[len(kept):])
+	s.lots = kept
+}
+
+// ask returns how many slots to ask for while callers want so many, those in stock included; and if
+// none, how long until that may change by itself, or never. While one lot is used the next is
+// asked for, so that callers do not wait for the call.
+func (s *slots) ask(now time.Duration, wanted int64) (want int, wait time.Duration) {
+	if s.asking || len(s.lots) > 1 {
+		return 0, never
+	}
+	want = int(min(wanted, mostSlots)) - s.left()
+	earliest := s.again
+	if s.hungry {
+		want = max(want, min(2*s.size, mostSlots))
+	} else {
+		earliest = max(earliest, s.calm)
+	}
+	if s.most > 0 {
+		want = min(want, s.most)
+	}
+	switch {
+	case want <= 0:
+		return 0, never
+	case earliest > now:
+		return 0, earliest - now
+	}
+	return want, 0
+}
+
+// due returns how many slots have their instant until now.
+func (c *lot) due(now time.Duration) int {
+	switch {
+	case c.next > now:
+		return 0
+	case c.every == 0:
+		return c.left
+	}
+	return int(min(int64(c.left), int64((now-c.next)/c.every)+1))
+}
+
+// leave takes away n slots, which are due.
+func (c *lot) leave(n int) {
+	if n == 0 {
+		return
+	}
+	c.left -= n
+	c.next += time.Duration(n-1) * c.every
+	c.next += min(c.every, never-c.next)
+}
