@@ -71,6 +71,7 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 		err = f.check(paths)
 	}
 	f.command = f.command.after(f.environment.words)
+	f.resolveShard()
 	if err == nil {
 		err = f.complete()
 	}
@@ -105,6 +106,10 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	if options.Source, err = source.New(f.source); err != nil {
 		return err
 	}
+	if err := f.checkShard(); err != nil {
+		return err
+	}
+	options.Shard = f.source.Shard
 
 	// A reader that is gone is an error of the write, which ends the run in good order or does not
 	// matter.

@@ -29,6 +29,7 @@ type sendFlags struct {
 	keyFormat string
 
 	job, journal string
+	whole        string // file name of the journal of all shards, if that is named by the job
 	noJournal    bool
 	ifRunning    string
 
@@ -97,6 +98,9 @@ func (f *sendFlags) groups() (groups []group) {
 			"be growing")
 	what.BoolVarP(&f.source.Null, "null", "0", false,
 		"paths on standard input are separated by NUL bytes, as find -print0 writes them")
+	what.Var(newValue(&f.source.Shard, "I/N", readShard), "shard",
+		"send only the items that are in shard I of N, on one of N machines that are given the same "+
+			"items, such as 2/5; auto is for an Indexed Job of Kubernetes with PENSTOCK_SHARDS=N")
 	what.BoolVar(&f.dryRun, "dry-run", false,
 		"send nothing, show what would be sent; with URLs, limits and the earliest finish")
 
@@ -207,6 +211,7 @@ func (f *sendFlags) register(cmd *cobra.Command) {
 	spellWords(cmd)
 	complete(cmd, "concurrency", "auto")
 	complete(cmd, "method", "PUT", "POST", "PATCH")
+	complete(cmd, "shard", autoShard)
 	var presets []string
 	for _, p := range lab.Presets() {
 		presets = append(presets, labScheme+p.Name)

@@ -40,6 +40,9 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 			return "", err
 		}
 	}
+	if err := f.checkDivision(path); err != nil {
+		return "", err
+	}
 	f.command = f.command.again(o.Again)
 	if path == "" || f.dryRun {
 		return path, nil
@@ -47,7 +50,7 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 	options := journal.Options{
 		Path: path, Target: conceal.URL(o.To), Method: o.Source.Method(),
 		Command: f.command.String(), ByResults: o.Source.FromResults(),
-		Version: version(), Started: time.Now(),
+		Version: version(), Started: time.Now(), Shard: o.Shard,
 		Warn: func(text string) { o.Remarks = append(o.Remarks, text) },
 	}
 	o.Journal, err = journal.Open(ctx, options)
@@ -70,6 +73,9 @@ func (f *sendFlags) openJournal(ctx context.Context, stderr io.Writer) (path str
 			_ = o.Journal.Close(stopped.Status()) // there is another error to report
 		}
 		return "", &exit.Error{Status: stopped.Status(), Err: stopped}
+	}
+	if _, other := errors.AsType[*journal.ShardError](err); other {
+		return "", err
 	}
 	if err != nil {
 		return "", local(err)
@@ -110,9 +116,13 @@ func (f *sendFlags) journalPath() (string, error) {
 	if err != nil {
 		return "", local(err)
 	}
-	name, err := statedir.FileName(f.job, conceal.Target(to), f.run.Source.Method())
+	f.whole, err = statedir.FileName(f.job, conceal.Target(to), f.run.Source.Method())
 	if err != nil {
 		return "", fmt.Errorf("--job: %w", err)
+	}
+	name := f.whole
+	if s := f.run.Shard; !s.IsWhole() {
+		name = statedir.ForShard(name, s.Number, s.Of)
 	}
 	return filepath.Join(dir, name), nil
 }

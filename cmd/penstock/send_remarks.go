@@ -75,6 +75,9 @@ func (f *sendFlags) plan(w io.Writer, path string, out leftOut) (err error) {
 			return local(err)
 		}
 		defer v.Close()
+		if err := v.Check(f.run.Shard); err != nil {
+			return err
+		}
 	}
 	most := math.MaxInt
 	if !f.verbose {

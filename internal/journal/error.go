@@ -62,7 +62,8 @@ func readFault(path string, err error) error { return faultFor(path, err, NoReme
 func faultFor(path string, err error, remedy Remedy) error {
 	var known *Error
 	var inUse *InUseError
-	if err == nil || errors.As(err, &known) || errors.As(err, &inUse) {
+	var shard *ShardError
+	if err == nil || errors.As(err, &known) || errors.As(err, &inUse) || errors.As(err, &shard) {
 		return err
 	}
 	e := &Error{Path: path, Remedy: remedy}

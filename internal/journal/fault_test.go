@@ -54,7 +54,7 @@ func TestOpenErrors(t *testing.T) {
 		{"another program's", edit(68, 0, 0, 0, 0),
 			[]string{"is not a penstock journal", "another program"}},
 		{"newer", edit(60, 0, 0, 0, version+1),
-			[]string{"was written by a newer penstock (journal version 6)"}},
+			[]string{"was written by a newer penstock (journal version 7)"}},
 		{"version 0", edit(60, 0, 0, 0, 0), []string{"is damaged"}},
 		{"a few bytes", valid[:50], []string{"is damaged", "cut short"}},
 		{"fewer bytes", valid[:7], []string{"is damaged", "cut short"}},

@@ -30,6 +30,8 @@ type Options struct {
 	Version string    // of the program
 	Started time.Time // start of the run; if zero, now
 
+	Shard item.Shard // that the run is for
+
 	// Wait waits until another run that uses the journal has ended, instead of returning an
 	// *InUseError.
 	Wait bool
@@ -53,6 +55,7 @@ type past struct {
 	next    int64 // n of the next new row
 	earlier Earlier
 	waits   []Wait
+	shards  Shards
 }
 
 // read fills in what a file of that size, and that version of the schema, holds; but not the waits.
@@ -67,7 +70,8 @@ func (p *past) read(ctx context.Context, conn *dbfile.Conn, version int, size in
 		return err
 	}
 	p.earlier, p.earlier.Counts = info.Earlier, counts
-	return nil
+	p.shards, err = readShards(ctx, conn, version)
+	return err
 }
 
 // Earlier returns what the journal held when it was opened. The map is the caller's to read.
@@ -120,7 +124,8 @@ type Journal struct {
 }
 
 // Open opens or makes a journal, takes its lock and reads its index into memory, which takes about
-// a second for a million rows. It fails with *InUseError, with ctx's error, or with an [*Error].
+// a second for a million rows. It fails with *InUseError, a [*ShardError], ctx's error, or an
+// [*Error].
 //
 // The run is noted when it begins: when it first claims or puts an item. Its end is noted by
 // [Journal.Close]. A run that has not begun leaves no trace.
@@ -222,6 +227,9 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 		return nil, err
 	}
 	if err := j.past.read(ctx, j.conn, found, head.Size); err != nil {
+		return nil, err
+	}
+	if err := j.shards.check(o.Path, o.Shard); err != nil {
 		return nil, err
 	}
 	// Nothing was written so far: what is damaged stays as it is.

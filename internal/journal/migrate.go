@@ -28,11 +28,19 @@ var steps = map[int]string{
 
 	// Nothing of an answer was kept. A new column at the end needs no copy of the rows.
 	4: "ALTER TABLE item ADD COLUMN captured TEXT",
+
+	// Every run was for all items.
+	5: "ALTER TABLE run ADD COLUMN shard TEXT NOT NULL DEFAULT '';" + createShard,
 }
 
 // tables returns the texts that a version's schema has for its tables.
 func tables(version int) map[string]string {
-	t := map[string]string{"item": createItem, "run": createRun, "wait": createWait}
+	t := map[string]string{"item": createItem, "run": createRun, "wait": createWait,
+		"shard": createShard}
+	if version < 6 {
+		delete(t, "shard")
+		t["run"] = strings.Replace(t["run"], ", shard TEXT NOT NULL DEFAULT ''", "", 1)
+	}
 	if version < 5 {
 		t["item"] = strings.Replace(t["item"], ", captured TEXT", "", 1)
 	}
@@ -51,6 +59,9 @@ func tables(version int) map[string]string {
 
 // ofVersion makes a query of columns one that a version of the schema can answer.
 func ofVersion(version int, query string) string {
+	if version < 6 {
+		query = strings.Replace(query, "shard", "''", 1)
+	}
 	if version < 5 {
 		query = strings.Replace(query, "captured", "NULL", 1)
 	}

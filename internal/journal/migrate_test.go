@@ -73,6 +73,12 @@ var version3 = strings.NewReplacer("user_version=2", "user_version=3",
 var version4 = strings.NewReplacer("user_version=3", "user_version=4",
 	"\tplace INTEGER", "\tmark INTEGER").Replace(version3)
 
+// version5 is the same of version 5.
+var version5 = strings.NewReplacer("user_version=4", "user_version=5",
+	"older INTEGER NOT NULL\n)", "older INTEGER NOT NULL\n, captured TEXT)",
+	",0);", ",0,NULL);", "'503',NULL,1)", "'503',NULL,1,NULL)", "'1.0',0);", "'1.0',0);").
+	Replace(version4)
+
 func makeVersion(t *testing.T, text string) string {
 	t.Helper()
 	path := newPath(t)
@@ -102,7 +108,7 @@ var rows1 = []Item{
 // Reading a journal of an earlier version changes nothing in it; a run or Forget brings it to this
 // version.
 func TestEarlierVersions(t *testing.T) {
-	for i, text := range []string{version1, version2, version3, version4} {
+	for i, text := range []string{version1, version2, version3, version4, version5} {
 		t.Run(fmt.Sprint(i+1), func(t *testing.T) { testEarlierVersion(t, text) })
 	}
 }
@@ -158,7 +164,7 @@ func testEarlierVersion(t *testing.T, text string) {
 
 // A migrated file has the schema of a new one, to the letter.
 func TestMigratedSchema(t *testing.T) {
-	for _, text := range []string{version1, version2, version3, version4} {
+	for _, text := range []string{version1, version2, version3, version4, version5} {
 		path := makeVersion(t, text)
 		mustClose(t, mustOpen(t, path))
 		fresh := newPath(t)

@@ -65,7 +65,12 @@ func Forget(path string, match func(Item) bool) (gone int64, err error) {
 			return 0, err
 		}
 	}
-	if err := tx.Commit(); err != nil {
+	// Of which shards nothing is known does not matter.
+	_, err = tx.ExecContext(ctx, "DELETE FROM shard WHERE NOT EXISTS (SELECT 1 FROM item)")
+	if err == nil {
+		err = tx.Commit()
+	}
+	if err != nil {
 		return 0, err
 	}
 	// Without it the file is only larger than it need be.

@@ -31,7 +31,8 @@ type Info struct {
 
 	Size int64 // of all its files together
 	Earlier
-	Running bool // a run uses it now
+	Running bool   // a run uses it now
+	Shards  Shards // of which it has all that was done; none: of the whole
 
 	// Err is why it could not be read. Then only Path, Size, Running and Last (the file's time) are
 	// set.
@@ -122,6 +123,9 @@ func (r *Reader) Info() (info Info, err error) {
 	info.Path, info.Size = r.path, size
 	info.Running = lockfile.Held(r.real)
 	info.Killed = info.Killed && !info.Running
+	if info.Shards, err = readShards(ctx, r.conn, r.version); err != nil {
+		return info, err
+	}
 	info.Counts = make(Counts)
 	err = each(ctx, r.conn, func(scan scanFunc) error {
 		var name string

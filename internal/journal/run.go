@@ -17,6 +17,7 @@ type Run struct {
 	Target, Method string
 	Command        string
 	Version        string // of the program
+	Shard          string // "2/5"; empty for all items
 }
 
 // Runs returns what is noted of all runs, the first one first.
@@ -28,7 +29,8 @@ func (r *Reader) Runs() (runs []Run, err error) {
 		var started int64
 		var finished, status sql.NullInt64
 		err := scan(&started, &finished, &status,
-			&run.Target, &run.Method, &run.Command, &run.Version)
+			&run.Target, &run.Method, &run.Command, &run.Version,
+			&run.Shard)
 		run.Started = time.UnixMilli(started)
 		if finished.Valid {
 			run.Finished = time.UnixMilli(finished.Int64)
@@ -36,8 +38,8 @@ func (r *Reader) Runs() (runs []Run, err error) {
 		run.ExitStatus = int(status.Int64)
 		runs = append(runs, run)
 		return err
-	}, `SELECT started, finished, exit_status, target, method, command, version FROM run
-		ORDER BY n`)
+	}, ofVersion(r.version, `SELECT started, finished, exit_status, target, method, command,
+		version, shard FROM run ORDER BY started, n`))
 	return runs, err
 }
 
@@ -46,7 +48,8 @@ func readRuns(ctx context.Context, conn *dbfile.Conn, version int) (info Info, e
 	var started int64
 	var finished, last sql.NullInt64
 	err = conn.QueryRowContext(ctx, ofVersion(version, `SELECT (SELECT count(*) FROM run),
-		started, finished, target, method, command, by_results FROM run ORDER BY n DESC LIMIT 1`)).
+		started, finished, target, method, command, by_results FROM run
+		ORDER BY started DESC, n DESC LIMIT 1`)).
 		Scan(&info.Runs, &started, &finished,
 			&info.Target, &info.Method, &info.Command, &info.ByResults)
 	switch {

@@ -17,7 +17,7 @@ import (
 
 const (
 	applicationID = 0x70736b6a // "pskj", in the header of the file
-	version       = 5          // of the schema: user_version
+	version       = 6          // of the schema: user_version
 )
 
 // Columns of fixed size come first: reading the index then need not look at the texts. The last one
@@ -55,11 +55,16 @@ const (
 	command TEXT NOT NULL,
 	version TEXT NOT NULL,
 	by_results INTEGER NOT NULL
-)`
+, shard TEXT NOT NULL DEFAULT '')`
 	createWait = `CREATE TABLE wait (
 	origin TEXT PRIMARY KEY,
 	asked INTEGER NOT NULL,
 	until INTEGER NOT NULL
+) WITHOUT ROWID`
+	createShard = `CREATE TABLE shard (
+	number INTEGER NOT NULL,
+	of_all INTEGER NOT NULL,
+	PRIMARY KEY (of_all, number)
 ) WITHOUT ROWID`
 	createItems = `CREATE VIEW items AS SELECT
 	n, state, method, url, nullif(path, '') AS path, attempts,
@@ -122,8 +127,10 @@ func readHeader(path string) (dbfile.Header, error) {
 // nothing that was written, and nothing is in the file yet.
 func create(ctx context.Context, conn *dbfile.Conn) error {
 	_, err := conn.ExecContext(ctx, fmt.Sprintf(`PRAGMA synchronous=OFF; PRAGMA page_size=%d;
-		BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; %s; COMMIT`,
-		dbfile.PageSize, applicationID, version, createItem, createRun, createWait, createItems))
+		BEGIN IMMEDIATE; PRAGMA application_id=%d; PRAGMA user_version=%d; %s; %s; %s; %s; %s;
+		COMMIT`,
+		dbfile.PageSize, applicationID, version, createItem, createRun, createWait, createShard,
+		createItems))
 	return err
 }
 

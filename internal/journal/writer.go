@@ -233,9 +233,19 @@ func (w *writer) enter() (err error) {
 		started = time.Now()
 	}
 	ctx := context.Background()
+	s, shard := w.o.Shard, ""
+	if !s.IsWhole() { // before the run, which would else be one for all items
+		_, err := w.conn.ExecContext(ctx,
+			"INSERT OR IGNORE INTO shard (number, of_all) VALUES (?,?)", s.Number, s.Of)
+		if err != nil {
+			return err
+		}
+		shard = s.String()
+	}
 	r, err := w.conn.ExecContext(ctx, `INSERT INTO run
-		(started, target, method, command, version, by_results) VALUES (?,?,?,?,?,?)`,
-		started.UnixMilli(), w.o.Target, w.o.Method, w.o.Command, w.o.Version, w.o.ByResults)
+		(started, target, method, command, version, by_results, shard) VALUES (?,?,?,?,?,?,?)`,
+		started.UnixMilli(), w.o.Target, w.o.Method, w.o.Command, w.o.Version, w.o.ByResults,
+		shard)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,13 @@ func (w *Work) Show(out io.Writer, left Left, leftOut []string, n int64) {
 	o := *w // with what is left of what was found
 	o.Found.Items, o.Found.Bytes = left.Items, left.Bytes
 	fmt.Fprintf(out, "would send %s\n", status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
+	if !o.Shard.IsWhole() {
+		own, all := o.Source.Divided(o.Found)
+		fmt.Fprintln(out, status.InShard(o.Shard, own, all, o.Found))
+		if all > 0 {
+			fmt.Fprintln(out, status.Division(o.Found.Shards))
+		}
+	}
 	if warning := o.Exposed(); warning != "" {
 		fmt.Fprintf(out, "warning: %s\n", warning)
 	}

@@ -25,6 +25,7 @@ type Work struct {
 	To     string // where to, as people may see it: a URL template, or a manifest that has all URLs
 	Source *source.Source
 	Found  source.Summary // by Source.Scan
+	Shard  item.Shard     // that Source keeps to
 
 	Limits  throttle.Limits
 	MaxWait time.Duration // that a server may ask for; if zero, no limit

@@ -33,6 +33,7 @@ type Summary struct {
 	Waited        Waited             `json:"waited_seconds"`
 	Learned       progress.Learned   `json:"learned"`       // of the only server
 	Timeline      *progress.Timeline `json:"timeline"`      // null if none was kept
+	Shard         *Shard             `json:"shard,omitempty"`
 	Lab           any                `json:"lab,omitempty"` // a practice server's own verdict
 
 	// LearnedByServer is set instead of Learned where there are several, the one that accepted most
@@ -54,6 +55,14 @@ type Summary struct {
 	OtherErrors int64        `json:"-"` // items of still other kinds
 	Next        []string     `json:"-"` // commands to give next, each after a few words
 	Notes       []string     `json:"-"` // more lines for the text, such as when to come back
+}
+
+// Shard is the part of all items that the run was for.
+type Shard struct {
+	Number   int   `json:"number"` // from 1
+	Of       int   `json:"of"`
+	Items    int64 `json:"items"`     // in this shard
+	AllItems int64 `json:"all_items"` // in all shards, as far as they are known
 }
 
 // ItemCounts says how items ended. Remaining are those that did not.

@@ -34,6 +34,10 @@ import (
 func Run(ctx, soft context.Context, o Options) report.Summary {
 	r := newRun(o)
 	r.Log.Info(status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
+	if !o.Shard.IsWhole() {
+		own, all := o.Source.Divided(o.Found)
+		r.Log.Info(status.InShard(o.Shard, own, all, o.Found))
+	}
 	switch {
 	case o.Journal != nil:
 		r.Log.Info(o.DescribeJournal(o.Journal, r.start))

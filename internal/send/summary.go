@@ -17,6 +17,11 @@ func (r *run) summary() report.Summary {
 	total, whole := r.items()
 	s := r.tally.Summary(time.Now(), total)
 	s.To = conceal.URL(r.To)
+	if !r.Shard.IsWhole() {
+		own, all := r.Source.Divided(r.Found)
+		s.Shard = &report.Shard{Number: r.Shard.Number, Of: r.Shard.Of, Items: own, AllItems: all}
+		s.Notes = append(s.Notes, status.WasInShard(r.Shard, own, all))
+	}
 	s.Rate.Ceiling = progress.Optional(r.Limits.Rate)
 	s.InFlight.Ceiling = progress.Optional(r.Limits.InFlight)
 	s.InFlight.Limit = progress.Optional(r.last.InFlightLimit)

@@ -25,6 +25,7 @@ type entry struct {
 	path   string
 	hash   string        // of the line, if it has no path
 	body   *compose.Text // if nil, what is sent is the file, or made as for all items
+	url    string        // as it is written
 	target *template.URL // of "url", without variables
 	method string
 	key    string
@@ -35,7 +36,6 @@ type entry struct {
 // parseEntry reads a line. It checks all that can be wrong without a look at the disk.
 func parseEntry(text []byte, ownBody bool) (entry, error) {
 	e := entry{fields: template.Fields{}}
-	var target string
 	err := lines.Object(text, func(b []byte, value jsontext.Value) (err error) {
 		name := string(b)
 		switch {
@@ -59,7 +59,7 @@ func parseEntry(text []byte, ownBody bool) (entry, error) {
 		case "path":
 			e.path = v
 		case "url":
-			target = v
+			e.url = v
 		case "method":
 			e.method = strings.ToUpper(v)
 			err = checkMethod(e.method)
@@ -81,16 +81,16 @@ func parseEntry(text []byte, ownBody bool) (entry, error) {
 		sum := sha256.Sum256(text)
 		e.hash = string(sum[:])
 	}
-	if strings.Contains(target, secret.Mask) {
+	if strings.Contains(e.url, secret.Mask) {
 		return entry{}, errors.New(`"url" has *** where results hide a value: ` +
 			`put the value in, or leave "url" out`)
 	}
-	if v := variable.FindString(target); v != "" {
+	if v := variable.FindString(e.url); v != "" {
 		return entry{}, &Mistake{Kind: URLUnfilled, Text: fmt.Sprintf(`"url" has the variable %s, `+
 			"and variables are filled in only in the URL", v)}
 	}
-	if target != "" {
-		if e.target, err = template.LiteralURL(target); err != nil {
+	if e.url != "" {
+		if e.target, err = template.LiteralURL(e.url); err != nil {
 			return entry{}, fmt.Errorf(`"url": %w`, err)
 		}
 	}

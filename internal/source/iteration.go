@@ -52,14 +52,16 @@ func (s *Source) Items() iter.Seq2[item.Item, error] {
 			seen = new(recent).add
 		}
 		unique := s.newUniqueness(seen)
-		s.each(&iteration{ctx: context.Background(), yield: func(it item.Item, err error) bool {
-			if err == nil {
-				if what := unique.taken(it); what != "" {
-					err = &ItemError{it, errors.New("another item of this run " + what)}
+		division := s.newDivision(func(it item.Item) { unique.taken(it) })
+		s.each(&iteration{ctx: context.Background(), division: division,
+			yield: func(it item.Item, err error) bool {
+				if err == nil {
+					if what := unique.taken(it); what != "" {
+						err = &ItemError{it, errors.New("another item of this run " + what)}
+					}
 				}
-			}
-			return yield(it, err)
-		}})
+				return yield(it, err)
+			}})
 	}
 }
 
@@ -76,6 +78,7 @@ type iteration struct {
 	bad       LinesError
 	doubts    fieldDoubts
 	join      *results.Match // if nil, every item is asked for
+	division  *division      // if nil, there are no shards
 	torn      bool
 }
 
@@ -124,9 +127,12 @@ func (s *Source) file(iter *iteration, r root) bool {
 	if !iter.join.May(&it) {
 		return true
 	}
+	if s.isFileElsewhere(iter, &it) {
+		return true
+	}
 	fi, err := statRegular(r.path)
 	if err != nil {
-		return iter.fail(it, err)
+		return iter.made(it, err, asItIs)
 	}
 	return s.yieldFile(iter, it, fi)
 }
@@ -136,6 +142,8 @@ func (s *Source) list(iter *iteration, _ root) bool {
 	if iter.noStdin {
 		return true
 	}
+	iter.division.from(&s.read)
+	defer iter.division.from(nil)
 	before := iter.leftOut[Young]
 	defer func() { s.listed.Add(iter.leftOut[Young] - before) }()
 	for line, err := range lines.Each(s.opts.Stdin, s.opts.Null) {
@@ -156,14 +164,18 @@ func (s *Source) yieldFile(iter *iteration, it item.Item, fi fs.FileInfo) bool {
 		return true
 	}
 	err := s.complete(iter, &it, s.opts.Template, fi, urlValues(&it))
-	return iter.made(it, err, func(err error) error { return err })
+	return iter.made(it, err, asItIs)
 }
+
+func asItIs(err error) error { return err }
 
 // made yields an item, or what kept it from being made, with its place; false means stop.
 func (iter *iteration) made(it item.Item, err error, where func(error) error) bool {
-	switch {
-	case err == errNotAsked:
+	if err == errNotAsked || err == errElsewhere {
 		return true
+	}
+	iter.division.own()
+	switch {
 	case err == errYoung:
 		iter.leave(Young, it.Path)
 		return true

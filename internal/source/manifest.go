@@ -140,39 +140,53 @@ func (s *Source) entryItem(iter *iteration, e entry, folder string) (item.Item, 
 	if !iter.join.May(&it) {
 		return it, errNotAsked
 	}
-	var fi fs.FileInfo
-	var err error
-	switch {
-	case e.body != nil:
+	if e.body != nil {
 		it.Content = e.body
-		fi, err = e.body.Stat()
-	case !it.NoFile():
-		fi, err = statRegular(it.Path)
-	case s.opts.Body == nil:
-		err = errNoPath
-	}
-	if err != nil {
-		return it, err
 	}
 	t := e.target
 	if t == nil {
 		t = s.opts.Template
 	}
 	vars := urlValues(&it)
-	for _, name := range t.Vars() {
-		if v, ok := vars(name); !ok || v.IsNull() {
-			return it, &lackError{name: name}
-		}
-		if err := s.checkDigest(&it, name); err != nil {
-			return it, err
-		}
+	wrong := s.checkEntry(&it, t, vars)
+	if wrong != nil && !s.stream { // then the manifest is wrong, on each machine
+		return it, wrong
 	}
-	if err := s.checkUses(&it); err != nil {
+	if s.isElsewhere(iter, &it, t, s.shardTexts(&e)...) {
+		return it, errElsewhere
+	}
+	if wrong != nil {
+		return it, wrong
+	}
+	var fi fs.FileInfo
+	var err error
+	if e.body != nil {
+		fi, err = e.body.Stat()
+	} else if !it.NoFile() {
+		fi, err = statRegular(it.Path)
+	}
+	if err != nil {
 		return it, err
 	}
 	err = s.complete(iter, &it, t, fi, vars)
 	it.Fields = s.sent(e.fields)
 	return it, err
+}
+
+// checkEntry returns an error if the item of a line lacks what the URL t or the body needs.
+func (s *Source) checkEntry(it *item.Item, t *template.URL, vars template.Values) error {
+	if it.Content == nil && it.NoFile() && s.opts.Body == nil {
+		return errNoPath
+	}
+	for _, name := range t.Vars() {
+		if v, ok := vars(name); !ok || v.IsNull() {
+			return &lackError{name: name}
+		}
+		if err := s.checkDigest(it, name); err != nil {
+			return err
+		}
+	}
+	return s.checkUses(it)
 }
 
 // checkUses returns an error if an item has no value for a variable of its headers or its body.

@@ -34,6 +34,9 @@ type Summary struct {
 	// Warnings are about what is probably a mistake, one a line.
 	Warnings []string
 
+	// Items of each of the shards, if there are any; not of those that stdin or a stream will name.
+	Shards []int64
+
 	// Of Options.From, the lines that were asked for and match no item; not counted where Partial.
 	Unmatched int64
 	// The last line of the results was cut off, and was passed over.
@@ -59,6 +62,7 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 	seen := new(hashList)
 	unique := s.newUniqueness(seen.add)
 	p := &iteration{ctx: ctx, noStdin: true, scan: true, onLeftOut: s.opts.OnLeftOut}
+	p.division = s.newDivision(func(it item.Item) { unique.taken(it) })
 	p.yield = func(it item.Item, err error) bool {
 		var later *deferredError
 		var itemErr *ItemError
@@ -111,6 +115,9 @@ func (s *Source) Scan(ctx context.Context) (Summary, error) {
 		sum.Reads = cmp.Or(s.Stream(), "standard input")
 	}
 	sum.LeftOut, sum.URLs, sum.Torn = p.leftOut, p.shown, p.torn
+	if p.division != nil {
+		sum.Shards = p.division.items
+	}
 	sum.Warnings = p.doubts.warnings()
 	if p.join != nil && !sum.Partial {
 		sum.Unmatched = p.join.Unmatched()

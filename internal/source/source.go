@@ -95,6 +95,11 @@ type Options struct {
 	// growing.
 	MinAge time.Duration
 
+	// Shard, unless it is the whole, leaves out the items of other shards. An item is in the same
+	// shard on every machine: by its key, or else by what is {path} of a file, or else by its line.
+	// For results as Manifest, which do not say all that a line said, it must be the whole.
+	Shard item.Shard
+
 	// KeyHeader is the header in which the run sends idempotency keys; a manifest line cannot set
 	// it by "headers". If empty, there is none.
 	KeyHeader string
@@ -131,10 +136,12 @@ type Source struct {
 	bodyUses []compose.Use         // where bodies use variables
 	stream   bool                  // the manifest is read once
 	unalike  bool                  // no two items can have one URL
+	vars     []string              // that are used
 	found    atomic.Pointer[found] // all files, if Scan could remember them
 	own      []ownFile
 	young    time.Time    // files that have changed since are left out; if zero, none are
 	listed   atomic.Int64 // files on stdin that were too young
+	read     read         // with a shard, what stdin or a stream has named
 
 	mu        sync.Mutex // held while one of these is made
 	picks     *results.Lines
@@ -167,6 +174,7 @@ func (s *Source) check() error {
 	if err := s.checkTarget(); err != nil {
 		return err
 	}
+	s.vars = s.Vars()
 	s.Own(s.opts.Written...)
 	s.addOwn("reads", append(slices.Clone(s.opts.Read), s.opts.Manifest, s.opts.From))
 	s.opts.Exclude = slices.Clone(s.opts.Exclude)

@@ -57,6 +57,7 @@ func (s *Source) streamed(iter *iteration, r root) bool {
 	if iter.noStdin {
 		return true
 	}
+	iter.division.from(&s.read)
 	in := s.opts.Stdin
 	if r.path != "-" {
 		f, err := os.Open(r.path) // which waits until a program writes to the pipe
@@ -82,10 +83,15 @@ func (s *Source) streamedFrom(iter *iteration, in io.Reader) bool {
 		var it item.Item
 		if err == nil {
 			it, err = s.streamedItem(iter, line)
+		} else {
+			it, err = s.badLine(iter, line, err)
 		}
-		if first && isKind(err, NoKey) { // as a rule no line has one
+		switch {
+		case first && isKind(err, NoKey): // as a rule no line has one
 			iter.yield(it, fmt.Errorf("source: line %d: %w", line.Number, err))
 			return false
+		case isKind(err, NoKey):
+			it, err = s.badLine(iter, line, err)
 		}
 		first = false
 		if it.Line = line.Number; it.Path == "" {
@@ -103,20 +109,30 @@ func (s *Source) streamedItem(iter *iteration, line lines.Line) (item.Item, erro
 	e, err := s.parseLine(line.Text)
 	switch {
 	case err != nil && line.Cut:
-		return named(line.Text), fmt.Errorf("the input ends within the line: "+
-			"the program that writes it may have failed: %w", err)
+		return s.badLine(iter, line, fmt.Errorf("the input ends within the line: "+
+			"the program that writes it may have failed: %w", err))
 	case err != nil:
-		return named(line.Text), err
+		return s.badLine(iter, line, err)
 	}
-	it := item.Item{Path: e.path, Key: e.key}
 	if err := checkVersion(e); err != nil {
-		return it, err
+		return s.badLine(iter, line, err)
 	}
 	if s.opts.Known && e.path == "" && e.key == "" {
+		it := item.Item{Path: e.path, Key: e.key}
 		return it, &Mistake{Kind: NoKey, Text: `no "key" and no "path", so a later run would ` +
 			`not know the line again`}
 	}
 	return s.entryItem(iter, e, ".")
+}
+
+// badLine returns what a line that is wrong says of its item, and why it is wrong. It is known by
+// its number, which is the same on each machine that is given the same lines.
+func (s *Source) badLine(iter *iteration, line lines.Line, why error) (item.Item, error) {
+	it := named(line.Text)
+	if s.isElsewhere(iter, &it, nil, lineText, strconv.Itoa(line.Number)) {
+		return it, errElsewhere
+	}
+	return it, why
 }
 
 // named returns what a line that is wrong says of its item, as far as it can be read.

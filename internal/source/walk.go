@@ -120,7 +120,7 @@ func (w *walker) entry(it item.Item) bool {
 		err = errVanished
 	}
 	if err != nil {
-		return w.iter.fail(it, lines.Reason(err))
+		return w.isFileElsewhere(w.iter, &it) || w.iter.made(it, lines.Reason(err), asItIs)
 	}
 	// Windows has reparse points that are neither links nor directories to us: what they lead to is
 	// found out the same way.
@@ -137,8 +137,8 @@ func (w *walker) entry(it item.Item) bool {
 			return true
 		}
 		w.found = true
-		return w.iter.fail(it, &Mistake{Kind: Unreadable, Text: "the link leads nowhere",
-			Err: lines.Reason(err)})
+		err := &Mistake{Kind: Unreadable, Text: "the link leads nowhere", Err: lines.Reason(err)}
+		return w.isFileElsewhere(w.iter, &it) || w.iter.made(it, err, asItIs)
 	case !w.wanted(rel, fi.IsDir(), !fi.IsDir()):
 		return true
 	case fi.IsDir():
@@ -156,7 +156,7 @@ func (w *walker) entry(it item.Item) bool {
 		return true
 	}
 	w.found = true
-	return w.yieldFile(w.iter, it, fi)
+	return w.isFileElsewhere(w.iter, &it) || w.yieldFile(w.iter, it, fi)
 }
 
 // wanted reports whether the glob speaks of rel, as a directory to enter or as a file.

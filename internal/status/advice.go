@@ -64,6 +64,8 @@ func advise(err error, text string) string {
 		if remedy := remedies[e.Remedy]; remedy != "" {
 			return text + "; " + remedy
 		}
+	case *journal.ShardError:
+		return text + "; " + otherShard(e)
 	case *statedir.NoDirError:
 		return text + "; set PENSTOCK_STATE to one, or give --journal FILE or --no-journal"
 	case *source.AllLeftOutError:
