@@ -31,8 +31,8 @@ type Summary struct {
 	InFlight      InFlightSummary    `json:"in_flight"`
 	Latency       *Latency           `json:"latency_seconds"` // null if nothing was answered
 	Waited        Waited             `json:"waited_seconds"`
-	Learned       progress.Learned   `json:"learned"`       // of the only server
-	Timeline      *progress.Timeline `json:"timeline"`      // null if none was kept
+	Learned       progress.Learned   `json:"learned"`  // of the only server
+	Timeline      *progress.Timeline `json:"timeline"` // null if none was kept
 	Shard         *Shard             `json:"shard,omitempty"`
 	Lab           any                `json:"lab,omitempty"` // a practice server's own verdict
 
