@@ -328,6 +328,12 @@ func TestImports(t *testing.T) {
 		may:  []string{module + "/internal/upstream", module + "/throttle"},
 		why:  "it counts, and starts nothing",
 	}, {
+		name: "quota",
+		of:   []string{module + "/internal/quota"},
+		may: []string{suspend, module + "/throttle", "github.com/redis/go-redis/v9",
+			"golang.org/x/time/rate"},
+		why: "it leases slots to upstreams, and knows nothing of what is sent",
+	}, {
 		name: "examples",
 		of:   []string{module + "/examples"},
 		may:  slices.Concat(public, fixed),
@@ -364,6 +370,9 @@ func TestImports(t *testing.T) {
 			case within(path, "github.com/itchyny/gojq") &&
 				!within(p.ImportPath, module+"/internal/rules"):
 				t.Errorf("%s imports %s, whose bounds are in internal/rules", p.ImportPath, path)
+			case within(path, "github.com/redis/go-redis/v9") &&
+				!within(p.ImportPath, module+"/internal/quota"):
+				t.Errorf("%s imports %s, which is for internal/quota alone", p.ImportPath, path)
 			case within(path, prometheus) && !within(p.ImportPath, module+"/internal/metrics"):
 				t.Errorf("%s imports %s, which is for internal/metrics alone", p.ImportPath, path)
 			case within(path, module+"/internal/servers", module+"/internal/memnet",

@@ -1,0 +1,176 @@
+package quota
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstock/penstock/throttle"
+)
+
+// An Upstream is what obeys a quota: a [throttle.Upstream].
+type Upstream interface {
+	SetLeaser(throttle.Leaser)
+	Cap(n int, until time.Time)
+	Pause(until time.Time, source string)
+	Resume()
+	Stats() throttle.UpstreamStats
+}
+
+// An attachment is an upstream and its part of what may be in flight.
+type attachment struct {
+	upstream Upstream
+	name     string // among those of all processes
+
+	// Of a limit of those in flight, with the Quota's lock held:
+	limited bool
+	may     int       // in flight, until it is told anew
+	until   time.Time // how long that is good for
+	held    int       // what the server was last told that it may have, at the most
+}
+
+// lifetime is for how long a part of what may be in flight is good without news. The scripts keep
+// it a little longer, reckoned from a later instant.
+const lifetime = 9500 * time.Millisecond
+
+// Attach has an upstream obey the quota, all of it: its rate, its limit of those in flight and its
+// pauses, as they are at any time. It returns a function that ends that.
+func (q *Quota) Attach(u Upstream) (detach func()) {
+	q.start()
+	q.mu.Lock()
+	q.mu.attachments++
+	a := &attachment{upstream: u, name: fmt.Sprintf("%s/%d", q.id, q.mu.attachments)}
+	q.mu.attached[a] = true
+	p := q.mu.contact.pause
+	q.mu.Unlock()
+	q.fit(a)
+	if time.Until(p.until) > 0 {
+		u.Pause(p.until, p.source)
+	}
+	q.wake()
+	return func() {
+		q.mu.Lock()
+		attached := q.mu.attached[a]
+		delete(q.mu.attached, a)
+		limited := a.limited
+		if attached && limited {
+			q.mu.left = append(q.mu.left, a.name)
+		}
+		q.mu.Unlock()
+		if !attached {
+			return
+		}
+		u.SetLeaser(nil)
+		if limited {
+			u.Cap(-1, time.Time{})
+		}
+		q.wake()
+	}
+}
+
+// attachments returns the upstreams that are attached, by their names.
+func (q *Quota) attachments() []*attachment {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := make([]*attachment, 0, len(q.mu.attached))
+	for a := range q.mu.attached {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b *attachment) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+// refit has all upstreams obey settings that are new.
+func (q *Quota) refit() {
+	for _, a := range q.attachments() {
+		q.fit(a)
+	}
+	q.wake()
+}
+
+// fit has an upstream obey the settings. Where what is in flight is limited from now on, it may have
+// nothing in flight until the server says how much of it is its own.
+func (q *Quota) fit(a *attachment) {
+	q.mu.Lock()
+	s := q.mu.view.settings
+	before := a.limited
+	a.limited = s.InFlight > 0
+	if a.limited && !before {
+		a.may, a.until = 0, time.Time{}
+	}
+	q.mu.Unlock()
+	if s.Rate > 0 {
+		a.upstream.SetLeaser(q)
+	} else {
+		a.upstream.SetLeaser(nil)
+	}
+	if a.limited && !before {
+		a.upstream.Cap(0, time.Now())
+	} else if !a.limited && before {
+		a.upstream.Cap(-1, time.Time{})
+	}
+}
+
+// A demand is what one upstream wants of what may be in flight.
+type demand struct {
+	a          *attachment
+	want, held int
+}
+
+// demands returns what each upstream wants, and holds at the most until it is told anew.
+func (q *Quota) demands() []demand {
+	all := q.attachments()
+	ds := make([]demand, 0, len(all))
+	for _, a := range all {
+		s := a.upstream.Stats()
+		q.mu.Lock()
+		d := demand{a, s.InFlight + s.Waiting, s.InFlight}
+		if time.Until(a.until) > 0 {
+			d.held = max(d.held, a.may)
+		}
+		q.mu.Unlock()
+		ds = append(ds, d)
+	}
+	return ds
+}
+
+// allot tells the upstreams what the server answered to their demands, which was asked at sent.
+func (q *Quota) allot(ds []demand, may []int, sent time.Time) {
+	for i, d := range ds {
+		q.mu.Lock()
+		limited := d.a.limited && q.mu.attached[d.a] && may[i] >= 0
+		if limited {
+			d.a.may, d.a.until, d.a.held = may[i], sent.Add(lifetime), max(d.held, may[i])
+		}
+		until := d.a.until
+		q.mu.Unlock()
+		if limited {
+			if q.options.Down == Local {
+				until = until.AddDate(1, 0, 0) // its last part, without an end
+			}
+			d.a.upstream.Cap(may[i], until)
+		}
+	}
+}
+
+// Observe takes note of the pauses that the server asks for, and tells the other processes. It can
+// be called by [throttle.Transport.Observe], and does not block. Pauses that this process made up
+// have no source, and are not the others'.
+func (q *Quota) Observe(e throttle.Event) {
+	if e.Kind != throttle.EventPaused || e.Source == "" {
+		return
+	}
+	q.mu.Lock()
+	// Each of many answers says the same, a little later.
+	const same = 100 * time.Millisecond
+	later := e.Until.Sub(q.mu.contact.pause.until) > same && e.Until.Sub(q.mu.pause.until) > same
+	if later {
+		q.mu.pause = pause{e.Until, e.Source}
+	}
+	q.mu.Unlock()
+	if later {
+		q.start()
+		q.wake()
+	}
+}

@@ -1,0 +1,154 @@
+package quota
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// learn records what an answer says, and acts on what is new.
+func (q *Quota) learn(a *answer, id string, sent time.Time) {
+	q.mu.Lock()
+	c, before := &q.mu.contact, q.mu.view
+	back := c.ok(sent)
+	// Of two calls at once the later one may be read first.
+	if late := before.now - a.now; a.epoch == before.epoch && late > 0 && late < 1e6 {
+		q.mu.Unlock()
+		return
+	}
+	c.offset.see(a.now, a.received)
+	a.booked = before.booked
+	if id == "" { // it was not counted
+		a.hosts, a.active, a.rank = max(a.hosts, before.hosts), before.active, before.rank
+	}
+	if a.epoch != before.epoch {
+		a.booked = 0
+	}
+	q.mu.view = a.view
+	closed := q.mu.closed
+	paused := a.pauses > before.pauses
+	if paused {
+		c.pause = a.pause
+	}
+	q.mu.Unlock()
+	if paused {
+		q.spread(a.pause)
+	}
+	n := Notice{Time: a.received, Settings: a.settings, Hosts: a.hosts}
+	tell := func(kind NoticeKind, isSo bool) {
+		if n.Kind = kind; isSo {
+			q.tell(n)
+		}
+	}
+	tell(Back, back)
+	changed := a.settings != before.settings
+	if changed {
+		q.refit()
+	}
+	tell(Changed, changed && before.epoch != "")
+	tell(Hosts, id != "" && !closed && a.hosts != before.hosts && before.epoch != "")
+}
+
+// failed notes that a call failed.
+func (q *Quota) failed(err error) {
+	q.mu.Lock()
+	now := time.Now()
+	c := &q.mu.contact
+	down := c.fail(now, err)
+	closed := c.down && !c.closed && q.options.Down == Share && c.age(now) >= alone
+	c.closed = c.closed || closed
+	n := Notice{
+		Kind: Gone, Time: now, Err: err, Down: q.options.Down,
+		Settings: q.mu.view.settings, Hosts: q.mu.view.hosts,
+	}
+	q.mu.Unlock()
+	if down {
+		q.tell(n)
+	}
+	if n.Kind = Stopped; closed {
+		q.tell(n)
+	}
+}
+
+// spread has all upstreams obey a pause, or the end of one.
+func (q *Quota) spread(p pause) {
+	for _, a := range q.attachments() {
+		if p.until.IsZero() {
+			a.upstream.Resume()
+		} else {
+			a.upstream.Pause(p.until, p.source)
+		}
+	}
+}
+
+// listen waits for news, which spare the time to the next beat.
+func (q *Quota) listen() {
+	sub := q.client.Subscribe(q.ctx, q.target.channel())
+	defer sub.Close()
+	news := sub.Channel(redis.WithChannelHealthCheckInterval(5 * time.Second))
+	for {
+		select {
+		case <-q.ctx.Done():
+			return
+		case m, ok := <-news:
+			if !ok {
+				return
+			}
+			q.hear(m.Payload)
+		}
+	}
+}
+
+// hear acts on news.
+func (q *Quota) hear(text string) {
+	rest, ok := strings.CutPrefix(text, "pause ")
+	if !ok {
+		q.wake()
+		return
+	}
+	var version, left int64
+	if n, _ := fmt.Sscan(rest, &version, &left); n < 2 {
+		q.wake()
+		return
+	}
+	var p pause
+	if fields := strings.SplitN(rest, " ", 3); left > 0 && len(fields) == 3 {
+		p = pause{time.Now().Add(micros(left)), fields[2]}
+	}
+	q.mu.Lock()
+	newer := version > q.mu.view.pauses
+	if newer {
+		q.mu.view.pauses, q.mu.contact.pause = version, p
+	}
+	q.mu.Unlock()
+	if newer {
+		q.spread(p)
+	}
+}
+
+// Pause has all processes send nothing until an instant. Of several pauses the one that ends last
+// holds. The source is for people to read.
+func (q *Quota) Pause(ctx context.Context, until time.Time, source string) error {
+	left := time.Until(until)
+	if left <= 0 {
+		return nil
+	}
+	_, err := q.call(ctx, pauseScript, "", left.Microseconds(), source)
+	return err
+}
+
+// Resume ends a pause for all processes.
+func (q *Quota) Resume(ctx context.Context) error {
+	_, err := q.call(ctx, pauseScript, "", 0, "")
+	return err
+}
+
+// Set changes those of the settings that are not nil, for all processes and at once. Zero removes
+// one.
+func (q *Quota) Set(ctx context.Context, c Changes) error {
+	_, err := q.call(ctx, setScript, "", c.args()...)
+	return err
+}

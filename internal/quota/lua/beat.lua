@@ -1,0 +1,90 @@
+-- A host says how it is, and renews its permits: so many triples of a name, how many it wants, and
+-- how many it may have in use until it reads the answer. The answer has how many it may have in
+-- use from then on.
+local LIFE = 10000000 -- of permits that are not renewed
+redis.call('HSET', info, id, ARGV[arg + 1])
+
+local names, want, held = {}, {}, {}
+local function add(name, wants, holds)
+  if not want[name] then
+    table.insert(names, name)
+  end
+  want[name], held[name] = wants, holds
+end
+
+local all = redis.call('HGETALL', permits)
+for i = 1, #all, 2 do
+  local wants, holds, ends = string.match(all[i + 1], '^(%d+) (%d+) (%d+)$')
+  ends = number(ends)
+  if ends <= now or ends > now + LIFE + JUMP then
+    redis.call('HDEL', permits, all[i])
+  else
+    add(all[i], tonumber(wants), tonumber(holds))
+  end
+end
+local mine = {}
+for i = arg + 2, #ARGV, 3 do
+  table.insert(mine, ARGV[i])
+  add(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))
+end
+if inflight <= 0 then
+  redis.call('DEL', permits)
+  local out = {}
+  for i in ipairs(mine) do
+    out[i] = '-1'
+  end
+  return answer(unpack(out))
+end
+
+-- Each gets what it wants, or else as much as any other; what nobody wants is divided too, so that
+-- more is there at once. What does not divide goes round, so that nobody is left without for long.
+table.sort(names, function(a, b)
+  if want[a] ~= want[b] then
+    return want[a] < want[b]
+  end
+  return a < b
+end)
+local share, left = {}, inflight
+for i, name in ipairs(names) do
+  local others = #names - i + 1
+  if want[name] * others > left then
+    local level = math.floor(left / others)
+    local over = left - level * others
+    local turn = math.floor(now / 5000000) * over
+    for j = i, #names do
+      share[names[j]] = level
+      if (j - i + turn) % others < over then
+        share[names[j]] = level + 1
+      end
+    end
+    left = 0
+    break
+  end
+  share[name] = want[name]
+  left = left - want[name]
+end
+for i, name in ipairs(names) do
+  local more = math.floor(left / (#names - i + 1))
+  share[name] = share[name] + more
+  left = left - more
+end
+
+-- A share that grows takes what is free; one that shrinks is free once its host says that it is.
+local total = 0
+for _, name in ipairs(names) do
+  total = total + held[name]
+end
+local out = {}
+for i, name in ipairs(mine) do
+  local free = math.max(inflight - (total - held[name]), 0)
+  if now < learn then
+    free = math.min(free, held[name])
+  end
+  local may = math.min(share[name], free)
+  total = total - held[name] + math.max(held[name], may)
+  held[name] = math.max(held[name], may)
+  redis.call('HSET', permits, name, table.concat({text(want[name]), text(held[name]),
+    text(now + LIFE)}, ' '))
+  out[i] = text(may)
+end
+return answer(unpack(out))

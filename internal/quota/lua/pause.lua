@@ -1,0 +1,12 @@
+-- Pauses all hosts for a time, or ends their pause where it is 0.
+local length = tonumber(ARGV[arg + 1])
+if length <= 0 then
+  pause, source = 0, ''
+elseif now + length > pause then
+  pause, source = now + length, ARGV[arg + 2]
+else
+  return answer()
+end
+pauses = math.max(pauses + 1, now)
+redis.call('PUBLISH', news, table.concat({'pause', text(pauses), text(length), source}, ' '))
+return answer()

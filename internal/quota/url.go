@@ -1,0 +1,217 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// A target is where a quota is.
+type target struct {
+	name     string
+	keys     []string
+	server   string // for people
+	shown    string // the URL without what is secret
+	patience time.Duration
+
+	passwordFile string
+	dialer       func() (net.Conn, error) // for tests
+	single       *redis.Options           // one of the three
+	sentinel     *redis.FailoverOptions
+	cluster      *redis.ClusterOptions
+}
+
+const form = "redis://[user:password@]host[:port]/DB/NAME"
+
+var quiet = sync.OnceFunc(logging.Disable)
+
+// parse reads the URL of a quota. Errors do not show it, since it may have a password.
+func parse(raw string) (*target, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("the URL of the quota cannot be read: write %s, with %%-escapes in "+
+			"the user name and the password", form)
+	}
+	base, kind, _ := strings.Cut(u.Scheme, "+")
+	known := map[string]bool{"redis": true, "rediss": true, "unix": kind == ""}[base]
+	if !known || kind != "" && kind != "sentinel" && kind != "cluster" {
+		return nil, fmt.Errorf("the URL of the quota has the scheme %q: it must be redis, rediss, "+
+			"unix, redis+sentinel or redis+cluster, as in %s", u.Scheme, form)
+	}
+	t := &target{}
+	dir, name := path.Split(u.Path)
+	db := strings.Trim(dir, "/")
+	if base == "unix" {
+		dir, db = path.Split(strings.TrimSuffix(dir, "/"))
+	}
+	if !validName(name) {
+		return nil, fmt.Errorf("the URL of the quota must end in its name, as in %s; it has at most "+
+			"100 letters, digits, dots, hyphens and underscores", form)
+	}
+	number, err := strconv.Atoi(db)
+	if kind == "cluster" && db == "" {
+		number, err = 0, nil
+	}
+	if err != nil || number < 0 || kind == "cluster" && number > 0 {
+		return nil, fmt.Errorf("the URL of the quota must have the number of a database before the "+
+			"name, as in redis://host/0/%s; of a cluster, that is 0", name)
+	}
+	t.name, t.keys = name, keysOf(name)
+	t.describe(u)
+	return t, t.options(*u, base, kind, dir, number)
+}
+
+// describe sets what is shown of the URL.
+func (t *target) describe(u *url.URL) {
+	t.server = u.Host
+	if u.Scheme == "unix" {
+		t.server = path.Dir(path.Dir(u.Path))
+	} else if t.server == "" {
+		t.server = "localhost"
+	}
+	shown := *u
+	if u.User != nil {
+		shown.User = url.User(u.User.Username())
+		if u.User.Username() == "" {
+			shown.User = nil
+		}
+	}
+	query := u.Query()
+	query.Del("password")
+	shown.RawQuery, shown.Fragment = query.Encode(), ""
+	t.shown = shown.String()
+}
+
+func (t *target) String() string { return t.shown }
+
+// options reads the rest of the URL as go-redis does.
+func (t *target) options(u url.URL, base, kind, dir string, db int) error {
+	query := u.Query()
+	t.passwordFile = query.Get("password-file")
+	query.Del("password-file")
+	u.Scheme, u.Path, u.RawPath = base, "/"+strconv.Itoa(db), ""
+	switch {
+	case base == "unix":
+		u.Path = strings.TrimSuffix(dir, "/")
+		query.Set("db", strconv.Itoa(db))
+	case kind == "cluster":
+		u.Path = ""
+	case kind == "sentinel" && query.Get("master_name") == "":
+		return errors.New("the URL of the quota must have ?master_name=, which the sentinels know " +
+			"the server by")
+	}
+	u.RawQuery = query.Encode()
+	var err error
+	switch kind {
+	case "sentinel":
+		t.sentinel, err = redis.ParseFailoverURL(u.String())
+	case "cluster":
+		t.cluster, err = redis.ParseClusterURL(u.String())
+	default:
+		t.single, err = redis.ParseURL(u.String())
+	}
+	if err != nil {
+		return fmt.Errorf("the URL of the quota cannot be used: %s",
+			strings.TrimPrefix(err.Error(), "redis: "))
+	}
+	if t.passwordFile != "" {
+		if _, err := t.password(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// password reads the file that has it. It is read for each connection, since passwords change.
+func (t *target) password() (string, error) {
+	text, err := os.ReadFile(t.passwordFile)
+	if err != nil {
+		return "", fmt.Errorf("the password of the quota's server cannot be read: %w", err)
+	}
+	if p := strings.TrimRight(string(text), "\r\n"); p != "" {
+		return p, nil
+	}
+	return "", fmt.Errorf("the password of the quota's server cannot be read: %s is empty",
+		t.passwordFile)
+}
+
+// connect returns a client, which has not connected yet. It does not repeat calls: slots that an
+// earlier attempt was granted would be lost, and the caller knows when to ask again.
+func (t *target) connect() (redis.UniversalClient, error) {
+	quiet()
+	const dial = time.Second
+	credentials := func(user string) func(context.Context) (string, string, error) {
+		if t.passwordFile == "" {
+			return nil
+		}
+		return func(context.Context) (string, string, error) {
+			p, err := t.password()
+			return user, p, err
+		}
+	}
+	limit := func(d *time.Duration) {
+		t.patience = max(t.patience, *d)
+		if *d == 0 {
+			*d = callTimeout
+		}
+	}
+	none := func() *maintnotifications.Config {
+		return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	}
+	switch {
+	case t.sentinel != nil:
+		o := t.sentinel
+		limit(&o.ReadTimeout)
+		limit(&o.WriteTimeout)
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
+		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, 4)
+		o.PoolTimeout, o.Protocol = or(o.PoolTimeout, callTimeout), 2
+		o.DisableIdentity = true
+		o.CredentialsProviderContext = credentials(o.Username)
+		return redis.NewFailoverClient(o), nil
+	case t.cluster != nil:
+		o := t.cluster
+		limit(&o.ReadTimeout)
+		limit(&o.WriteTimeout)
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
+		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, 4)
+		o.PoolTimeout, o.Protocol = or(o.PoolTimeout, callTimeout), 2
+		o.DisableIdentity, o.MaintNotificationsConfig = true, none()
+		o.CredentialsProviderContext = credentials(o.Username)
+		return redis.NewClusterClient(o), nil
+	default:
+		o := t.single
+		limit(&o.ReadTimeout)
+		limit(&o.WriteTimeout)
+		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
+		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, 4)
+		o.PoolTimeout, o.Protocol = or(o.PoolTimeout, callTimeout), 2
+		o.DisableIdentity, o.MaintNotificationsConfig = true, none()
+		o.CredentialsProviderContext = credentials(o.Username)
+		if t.dialer != nil {
+			o.Dialer = func(context.Context, string, string) (net.Conn, error) { return t.dialer() }
+		}
+		return redis.NewClient(o), nil
+	}
+}
+
+// or returns a, or b if a is zero.
+func or[T comparable](a, b T) T {
+	var zero T
+	if a == zero {
+		return b
+	}
+	return a
+}
