@@ -22,6 +22,7 @@ type Upstream interface {
 type attachment struct {
 	upstream Upstream
 	name     string // among those of all processes
+	leased   bool   // it has its slots of the quota; with the Quota's lock held
 
 	// Of a limit of those in flight, with the Quota's lock held:
 	limited bool
@@ -94,20 +95,20 @@ func (q *Quota) refit() {
 func (q *Quota) fit(a *attachment) {
 	q.mu.Lock()
 	s := q.mu.view.settings
-	before := a.limited
-	a.limited = s.InFlight > 0
+	leased, before := a.leased, a.limited
+	a.leased, a.limited = s.Rate > 0, s.InFlight > 0
 	if a.limited && !before {
 		a.may, a.until = 0, time.Time{}
 	}
 	q.mu.Unlock()
-	if s.Rate > 0 {
+	if s.Rate > 0 && !leased {
 		a.upstream.SetLeaser(q)
-	} else {
+	} else if s.Rate <= 0 && leased {
 		a.upstream.SetLeaser(nil)
 	}
-	if a.limited && !before {
+	if s.InFlight > 0 && !before {
 		a.upstream.Cap(0, time.Now())
-	} else if !a.limited && before {
+	} else if s.InFlight <= 0 && before {
 		a.upstream.Cap(-1, time.Time{})
 	}
 }

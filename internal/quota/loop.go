@@ -9,7 +9,7 @@ import (
 
 const (
 	beatEvery = time.Second            // to say how it is
-	beatQuiet = 400 * time.Millisecond // after the last contact: the others must not take it for silent
+	beatQuiet = 400 * time.Millisecond // after the last contact, or the others take it for silent
 	beatSoon  = 250 * time.Millisecond // while the server is away, or more is wanted of it
 	beatLeast = 50 * time.Millisecond  // between any two
 )

@@ -54,7 +54,8 @@ type Options struct {
 	// Host is the name of this process for people. If empty, the host's name.
 	Host string
 
-	// Notify, if set, is called with what people should know, one call at a time. It must not block.
+	// Notify, if set, is called with what people should know, one call at a time. It must not
+	// block.
 	Notify func(Notice)
 }
 
