@@ -296,6 +296,18 @@ func (u *Upstream) Resume() {
 	u.line.resume()
 }
 
+// Expect tells the upstream how many requests a second the server allows, as another process has
+// found or an earlier run: it sends at that rate, and looks for more later on, as after it has
+// found a rate itself. It does nothing during a cool-down, while the server is down, where
+// [Limits.Rate] is set or Limits are Fixed, and for a rate that is not above zero.
+func (u *Upstream) Expect(r rate.Limit) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	now := time.Now()
+	u.mu.controller.Expect(float64(r), now)
+	u.steerLocked(now)
+}
+
 // Stop fails callers that wait, and all that come later, with a [*StopError] that wraps err.
 // Requests in flight are left to finish. Only the first call counts.
 func (u *Upstream) Stop(err error) {

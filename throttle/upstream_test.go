@@ -281,6 +281,57 @@ func TestLimitsValidate(t *testing.T) {
 }
 
 // Stop fails all waiters, and leaves requests in flight alone.
+// A rate that another process has found holds from now on, but not against a limit that was given,
+// nor in a cool-down.
+func TestUpstreamExpect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, test := range []struct {
+			name   string
+			limits Limits
+			rate   rate.Limit
+			want   rate.Limit
+		}{
+			{"none found yet", Limits{}, 10, 10},
+			{"given", Limits{Rate: 50}, 10, 50},
+			{"fixed", Limits{Fixed: true}, 10, rate.Inf},
+			{"no rate", Limits{}, 0, rate.Inf},
+			{"below zero", Limits{}, -1, rate.Inf},
+			{"not a number", Limits{}, rate.Limit(math.NaN()), rate.Inf},
+			{"no limit", Limits{}, rate.Inf, rate.Inf},
+		} {
+			u := NewUpstream(test.limits)
+			u.Expect(test.rate)
+			if got := u.Stats().Rate; got != test.want {
+				t.Errorf("%s: %v a second, want %v", test.name, got, test.want)
+			}
+		}
+
+		u := NewUpstream(Limits{})
+		u.Expect(10)
+		begin := time.Now()
+		for i := range 30 {
+			p, err := u.Acquire(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if at, want := time.Since(begin), time.Duration(i+1)*time.Second/10; at != want {
+				t.Errorf("request %d leaves after %v, want %v", i, at, want)
+			}
+			p.Done(Feedback{Signal: SignalSuccess, Latency: time.Millisecond})
+		}
+
+		p, err := u.Acquire(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Done(Feedback{Signal: SignalThrottled, RetryAt: time.Now().Add(time.Minute)})
+		u.Expect(100)
+		if got := u.Stats().Rate; got > 10 {
+			t.Errorf("%v a second were expected in a cool-down", got)
+		}
+	})
+}
+
 func TestUpstreamStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()

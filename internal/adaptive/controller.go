@@ -252,6 +252,9 @@ func (c *Controller) Resume(now time.Time) {
 	c.pace.Resume(now)
 }
 
+// Expect records that another client of the server has found how many requests a second it allows.
+func (c *Controller) Expect(rate float64, now time.Time) { c.pace.Expect(rate, now) }
+
 // Done records how a request ended, and returns the pause that follows from it. The request keeps
 // its place until [Controller.Landed].
 func (c *Controller) Done(t Ticket, s Sample, now time.Time) (p Pause) {

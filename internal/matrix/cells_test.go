@@ -33,6 +33,7 @@ type cell struct {
 	timeout   time.Duration               // our own; 0: none
 	clients   int                         // 0: one
 	apart     time.Duration               // from the start of one client to that of the next
+	tells     bool                        // each second, what each client has found
 	leaves    time.Duration               // the first client is killed then; 0: never
 	neighbors func(i int) pacer           // others than ours; nil for those that are
 	onGrid    bool                        // start at a full minute of the wall clock
@@ -265,6 +266,16 @@ var cells = []cell{
 		goals: measures{after20: .93, jain: .93, waste: .02},
 		// One seed of five: a root of 10/s more or less takes long to even out.
 		short: measures{jain: .92}},
+	// The same, and they tell each other what they have found.
+	{name: "F4t", about: "F4, and each second clients tell what they have found",
+		model: bucket(40, 40, true, nil), capacity: 40, clients: 4, tells: true,
+		goals: measures{after20: .95, jain: .99, waste: .0125}},
+	{name: "F10t", about: "F10, and each second clients tell what they have found",
+		model: bucket(100, 100, true, nil), capacity: 100, clients: 10, tells: true,
+		goals: measures{after20: .95, jain: .99, waste: .012}},
+	{name: "F4rt", about: "F4t with x1, x0.5, x2 of the rate",
+		model: bucket(40, 40, true, steps), capacity: 40, factor: steps, clients: 4, tells: true,
+		goals: measures{goodput: .95, jain: .99, waste: .015, change: 20}},
 	{name: "F10w", about: "10 clients at once on a window 1,000 in 10 s, Retry-After",
 		model: window(1000, 10*time.Second, false), capacity: 100, clients: 10,
 		windowN: 1000, window: 10 * time.Second,

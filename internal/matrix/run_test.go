@@ -13,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/penstock/penstock/internal/lab/model"
 	"github.com/penstock/penstock/throttle"
 )
@@ -101,6 +103,9 @@ func (r *run) watch(begin func(i int)) {
 		case <-r.over:
 			return
 		}
+		if r.cell.tells {
+			r.tell(s)
+		}
 		for _, c := range r.clients {
 			if c.pacer != nil {
 				state := c.pacer.state()
@@ -108,6 +113,29 @@ func (r *run) watch(begin func(i int)) {
 				c.tally.seconds[s].state = state
 				c.tally.mu.Unlock()
 			}
+		}
+	}
+}
+
+// tell has all clients know what each of them has found, as a database would, and one at a time
+// look for more.
+func (r *run) tell(second int) {
+	var sum float64
+	var n int
+	for _, c := range r.clients {
+		if rate := c.pacer.state().rate; rate > 0 {
+			sum += rate
+			n++
+		}
+	}
+	if n == 0 {
+		return
+	}
+	mean := sum / float64(n)
+	for i, c := range r.clients {
+		seeks := i == second/20%len(r.clients)
+		if has := c.pacer.state().rate; !seeks || has < .95*mean {
+			c.pacer.(ours).Expect(rate.Limit(mean))
 		}
 	}
 }

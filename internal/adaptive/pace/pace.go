@@ -297,6 +297,17 @@ func (p *Pace) Resume(now time.Time) {
 // pauseUntil sets the end of the pause, from which the rate learned now holds.
 func (p *Pace) pauseUntil(end time.Time) { p.pause.end, p.learnedAt, p.idle = end, end, 0 }
 
+// Expect records that another client has found a rate, which is held as if it was found here. In a
+// pause, and where the user gave a rate, it does nothing.
+func (p *Pace) Expect(rate float64, now time.Time) {
+	if p.fixed || !math.IsInf(p.given, 1) || now.Before(p.pause.end) || p.cycle.suspected ||
+		p.Closed() || !(rate > 0) || math.IsInf(rate, 1) {
+		return
+	}
+	p.learned, p.doubling, p.held = rate, false, true
+	p.learnedAt, p.idle = now, 0
+}
+
 // Suspect records a request that may have been refused for its rate.
 func (p *Pace) Suspect(sent time.Time) {
 	if p.cycle.refused.IsZero() {
