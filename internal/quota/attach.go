@@ -90,8 +90,8 @@ func (q *Quota) refit() {
 	q.wake()
 }
 
-// fit has an upstream obey the settings. Where what is in flight is limited from now on, it may have
-// nothing in flight until the server says how much of it is its own.
+// fit has an upstream obey the settings. Where what is in flight is limited from now on, it may
+// have nothing in flight until the server says how much of it is its own.
 func (q *Quota) fit(a *attachment) {
 	q.mu.Lock()
 	s := q.mu.view.settings

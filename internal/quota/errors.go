@@ -94,8 +94,8 @@ func (e *refusedError) Error() string {
 }
 func (e *refusedError) Unwrap() error { return e.err }
 
-// check looks whether the server is new enough, and keeps what it is given. One that does not say is
-// taken as it is.
+// check looks whether the server is new enough, and keeps what it is given. One that does not say
+// is taken as it is.
 func (q *Quota) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, max(callTimeout, q.target.patience))
 	defer cancel()
@@ -123,9 +123,9 @@ func (q *Quota) check(ctx context.Context) error {
 	memory, err := q.client.Info(ctx, "memory").Result()
 	if policy := field(memory, "maxmemory_policy"); err == nil && policy != "" &&
 		policy != "noeviction" && field(memory, "maxmemory") != "0" {
-		q.tell(Notice{Kind: Evicts, Time: time.Now(), Err: fmt.Errorf("the Redis server %s may drop "+
-			"the quota when its memory is full: set its maxmemory-policy, which is %s, to noeviction",
-			q.target.server, policy)})
+		q.tell(Notice{Kind: Evicts, Time: time.Now(), Err: fmt.Errorf("the Redis server %s may "+
+			"drop the quota when its memory is full: set its maxmemory-policy, which is %s, to "+
+			"noeviction", q.target.server, policy)})
 	}
 	return nil
 }
