@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -15,6 +17,7 @@ type Upstream interface {
 	Cap(n int, until time.Time)
 	Pause(until time.Time, source string)
 	Resume()
+	Expect(rate.Limit)
 	Stats() throttle.UpstreamStats
 }
 
@@ -23,6 +26,10 @@ type attachment struct {
 	upstream Upstream
 	name     string // among those of all processes
 	leased   bool   // it has its slots of the quota; with the Quota's lock held
+
+	// What it was sending at when the others last heard of it; if zero, nothing was found. Only for
+	// the goroutine that keeps in contact.
+	expects float64
 
 	// Of a limit of those in flight, with the Quota's lock held:
 	limited bool

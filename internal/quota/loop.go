@@ -31,6 +31,7 @@ func (q *Quota) run() {
 		if now := time.Now(); !now.Before(q.due(last)) {
 			last = now
 			q.beat()
+			q.find()
 		}
 		timer.Reset(max(time.Until(q.due(last)), time.Millisecond))
 	}

@@ -31,6 +31,8 @@ var (
 	leaveLua string
 	//go:embed lua/show.lua
 	showLua string
+	//go:embed lua/found.lua
+	foundLua string
 
 	openScript    = redis.NewScript(prelude + openLua)
 	reserveScript = redis.NewScript(prelude + reserveLua)
@@ -39,6 +41,7 @@ var (
 	pauseScript   = redis.NewScript(prelude + pauseLua)
 	leaveScript   = redis.NewScript(prelude + leaveLua)
 	showScript    = redis.NewScript(prelude + showLua)
+	foundScript   = redis.NewScript(prelude + foundLua)
 )
 
 // callTimeout bounds a call: slots are granted some 100 ms ahead.
@@ -79,7 +82,7 @@ func newID() string {
 
 // args returns the settings as scripts take them.
 func (s Settings) args() []any {
-	return []any{strconv.FormatFloat(float64(s.Rate), 'g', -1, 64), s.Burst, s.InFlight}
+	return []any{float(float64(s.Rate)), s.Burst, s.InFlight}
 }
 
 // channel is where news is published.

@@ -1,0 +1,34 @@
+-- Shares what hosts find of a rate that nobody gave. A host says by how much its own rate has
+-- changed since it was told one, or what it has found where it was told none, and what it is. It is
+-- told what each may have of all that is found, and whether it is the one that looks for more.
+local FIRST = 5000000   -- in which all may be finding their part of the same rate
+local KEEPS = 3600000000 -- what was found longer ago says nothing
+local SEEKS = 20000000  -- a host looks for more for so long, as long as others are there
+
+local f = redis.call('HMGET', state, 'found', 'foundat', 'foundsince', 'seeker', 'seeksuntil')
+local found, at, since = number(f[1]), number(f[2]), number(f[3])
+local seeker, untils = f[4] or '', number(f[5])
+local own, change = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
+
+if at > now + JUMP or now - at > KEEPS then
+  found = 0
+end
+if own > 0 then
+  if found <= 0 then
+    found, since = own, now
+  elseif now - since < FIRST then
+    found = found + own
+  end
+elseif found > 0 then
+  found = math.max(found + change, found / 4)
+end
+if tonumber(ARGV[arg + 3]) > 0 then
+  at = now
+end
+if seeker ~= id and (untils <= now or untils > now + SEEKS or
+    not redis.call('ZSCORE', heard, seeker)) then
+  seeker, untils = id, now + SEEKS
+end
+redis.call('HSET', state, 'found', number_text(found), 'foundat', text(at),
+  'foundsince', text(since), 'seeker', seeker, 'seeksuntil', text(untils))
+return answer(number_text(found / active), seeker == id and '1' or '0')
