@@ -54,6 +54,12 @@ func (f *sendFlags) remarks(hints bool) (remarks []string) {
 		remarks = append(remarks,
 			human.Quote(text)+" in the URL is no variable, and is sent as it is")
 	}
+	if form := f.body.form; form != nil {
+		if name, ok := form.PathAsText(); ok {
+			remarks = append(remarks, "no field of the form has the file: "+human.Quote(name)+
+				" is its path, a text; to send the file, put @ before {path}")
+		}
+	}
 	nameless := f.source.Manifest == "" && f.source.Body == nil && !isLab(f.to) &&
 		!strings.Contains(f.to, "{")
 	if hints && nameless && (o.Found.Items > 1 || o.Found.Partial) {

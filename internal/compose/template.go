@@ -149,6 +149,20 @@ func (t *Template) HoldsFile() bool {
 	return slices.ContainsFunc(t.fields, func(f field) bool { return f.kind == itemField })
 }
 
+// PathAsText returns the name of a field whose text has the path of the item's file, where no field
+// has a file: probably an @ was forgotten.
+func (t *Template) PathAsText() (name string, ok bool) {
+	for _, f := range t.fields {
+		if f.kind != valueField {
+			return "", false
+		}
+		if !ok && slices.Contains(f.value.Vars(), "path") {
+			name, ok = f.name, true
+		}
+	}
+	return name, ok
+}
+
 // CheckFiles returns an error if a file that is a part of all bodies cannot be read.
 func (t *Template) CheckFiles() error {
 	for _, f := range t.fields {

@@ -12,6 +12,8 @@ var (
 	schemeRE   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9+.-]*:`)
 	urlRE      = regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://|^https?:|://`)
 	httpRE     = regexp.MustCompile(`(?i)^https?:$`)
+	harmlessRE = regexp.MustCompile("^(?i:accept(-[a-z]+)?|cache-control|content-[a-z-]+|expect|" +
+		"if-[a-z-]+|prefer|user-agent)$")
 	headerRE   = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 	variableRE = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_.-]*\}`)
 )
@@ -44,13 +46,17 @@ func maskTemplate(s string) string {
 	return maskTemplate(s[:at[0]]) + s[at[0]:at[1]] + maskTemplate(s[at[1]:])
 }
 
-// HeaderLine returns the line of a header without its value, or [secret.Mask] if it is no such
-// line.
+// HeaderLine returns the line of a header without its value, unless that is one of those which say
+// what is sent or wanted, and are no secret; or [secret.Mask] if it is no such line.
 func HeaderLine(line string) string {
-	if name, _, ok := strings.Cut(line, ":"); ok && headerRE.MatchString(strings.TrimSpace(name)) {
-		return name + ": " + secret.Mask
+	name, value, ok := strings.Cut(line, ":")
+	switch {
+	case !ok || !headerRE.MatchString(strings.TrimSpace(name)):
+		return secret.Mask
+	case harmlessRE.MatchString(strings.TrimSpace(name)):
+		return name + ":" + Argument(value)
 	}
-	return secret.Mask
+	return name + ": " + secret.Mask
 }
 
 // Argument returns an argument of a command line without what may be secret in a URL in it: all
