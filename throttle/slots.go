@@ -14,6 +14,9 @@ const (
 	// askAfter is when a Leaser is asked again that granted nothing and did not say when.
 	askAfter = time.Second
 
+	// fading is the time in which what callers use is averaged.
+	fading = 250 * time.Millisecond
+
 	// mostSlots bounds what is asked for and what is taken of a Lease, so that sums of a few do not
 	// overflow.
 	mostSlots = 1 << 29
@@ -24,15 +27,18 @@ const (
 type slots struct {
 	lots []*lot // what is left of each lease, at most two
 
-	size   int  // of the last lease
 	hungry bool // the last lot was used up, and callers still waited
+	most   int  // how many to ask for at most, as slots have gone void; if zero, any number
 
-	// How many to ask for at most, because slots went void although callers waited: something else
-	// held these. If zero, there is no such bound.
-	most int
+	// What callers are going to need is estimated by these.
+	used  int           // slots, since the last call
+	rate  float64       // slots used a second, fading
+	every time.Duration // of the last lease
+	lead  time.Duration // how long after the last call its slots began
 
 	asking bool          // a call is under way
-	wanted int           // by it, or by the last one
+	called time.Duration // when the last call began
+	wanted int           // by it
 	calm   time.Duration // when to ask again, at the earliest, while not hungry
 	again  time.Duration // and in any case
 
@@ -52,7 +58,11 @@ type lot struct {
 
 // call notes that the Leaser is asked for so many slots.
 func (s *slots) call(now time.Duration, want int) {
-	s.asking, s.wanted, s.calm = true, want, now+askEvery
+	if passed := (now - s.called).Seconds(); passed > 0 {
+		s.rate += (float64(s.used)/passed - s.rate) * min(passed/fading.Seconds(), 1)
+		s.used = 0
+	}
+	s.asking, s.called, s.wanted, s.calm = true, now, want, now+askEvery
 }
 
 // add ends a call by a lease: of n slots, the first at an instant and the others every so much
@@ -63,9 +73,9 @@ func (s *slots) add(first, every time.Duration, n int, again time.Duration) {
 		return
 	}
 	s.asking, s.again = false, again
-	s.size = min(n, mostSlots)
+	s.every, s.lead = max(every, 0), max(first-s.called, 0)
 	s.lots = append(s.lots, &lot{
-		next: first, every: max(every, 0), left: s.size, whole: n >= s.wanted,
+		next: first, every: s.every, left: min(n, mostSlots), whole: n >= s.wanted,
 	})
 }
 
@@ -124,6 +134,7 @@ func (s *slots) take(now time.Duration, n int, waiting bool) {
 		k := min(n, c.due(now))
 		c.leave(k)
 		c.used += k
+		s.used += k
 		n -= k
 	}
 	s.tidy(waiting)
@@ -141,11 +152,11 @@ func (s *slots) tidy(waiting bool) {
 		s.hungry = all && waiting
 		switch {
 		case c.late:
+			s.most = max(c.used, 1)
+		case c.idle:
 			s.most = c.used + 1
-		case !s.hungry:
-			s.most = 0
-		default:
-			s.most = min(2*s.most, mostSlots)
+		case s.most > 0:
+			s.most = min(s.most+s.most/2+1, mostSlots)
 		}
 		if all && !waiting && c.whole {
 			s.unclaimed++
@@ -162,11 +173,13 @@ func (s *slots) ask(now time.Duration, wanted int64) (want int, wait time.Durati
 	if s.asking || len(s.lots) > 1 {
 		return 0, never
 	}
-	want = int(min(wanted, mostSlots)) - s.left()
+	// Those that wait, and that come until the new slots begin, less those that have a slot; and
+	// those that come while the new slots last.
+	need := float64(wanted) + s.rate*s.lead.Seconds() - float64(s.left())
+	need /= max(1-s.rate*s.every.Seconds(), 0.01)
+	want = int(min(need, mostSlots))
 	earliest := s.again
-	if s.hungry {
-		want = max(want, min(2*s.size, mostSlots))
-	} else {
+	if !s.hungry {
 		earliest = max(earliest, s.calm)
 	}
 	if s.most > 0 {

@@ -58,6 +58,7 @@ func (c collector) Collect(metrics chan<- prometheus.Metric) {
 		send(waited, counter, s.Waited.Bandwidth.Seconds(), "bandwidth")
 		send(waited, counter, s.Waited.CoolDown.Seconds(), "cool-down")
 		send(waited, counter, s.Waited.Down.Seconds(), "down")
+		send(waited, counter, s.Waited.Quota.Seconds(), "quota")
 		if s.Rate != rate.Inf {
 			send(pace, gauge, float64(s.Rate))
 		}

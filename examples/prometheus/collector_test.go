@@ -84,6 +84,7 @@ upstream_waited_seconds_total{limit="bandwidth",upstream="http://api.example.com
 upstream_waited_seconds_total{limit="concurrency",upstream="http://api.example.com"} 0
 upstream_waited_seconds_total{limit="cool-down",upstream="http://api.example.com"} 15
 upstream_waited_seconds_total{limit="down",upstream="http://api.example.com"} 0
+upstream_waited_seconds_total{limit="quota",upstream="http://api.example.com"} 0
 upstream_waited_seconds_total{limit="rate",upstream="http://api.example.com"} 1
 # HELP upstream_waiting Requests that wait for their turn.
 # TYPE upstream_waiting gauge

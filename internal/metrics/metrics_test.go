@@ -21,7 +21,7 @@ var at = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // states are a run and a relay. In none are two numbers of a metric alike.
 func states() map[string]board.State {
 	waited := map[string]float64{"rate": 1.5, "concurrency": 2, "bandwidth": 0, "cool_down": 61,
-		"down": 3}
+		"down": 3, "quota": 4.5}
 	api := board.Upstream{Name: "https://api.example.com", Phase: "down", Sent: 100, Accepted: 80,
 		Throttled: 9, Overloaded: 4, TimedOut: 3, Failed: 2, InFlight: 2, Waiting: 7, Latency: .25,
 		Rate: 12.5, InFlightLimit: 8, Found: true, Until: at.Add(time.Minute), Waited: waited}

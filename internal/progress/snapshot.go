@@ -105,6 +105,7 @@ const (
 	LimitCoolDown    Limit = "cool_down" // nothing is sent until an instant
 	LimitBackoff     Limit = "backoff"   // all work left waits for its next attempt
 	LimitDown        Limit = "down"      // the server is down
+	LimitQuota       Limit = "quota"     // what other processes leave of a quota that is shared
 )
 
 // Learned is the pace that a server was found to take, except what the user gave.

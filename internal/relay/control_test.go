@@ -49,7 +49,7 @@ func TestState(t *testing.T) {
 		got := w.relay.State()
 		all.Wait()
 		limit := map[string]float64{"bandwidth": 0, "concurrency": 9, "cool_down": 0, "down": 0,
-			"rate": 0}
+			"rate": 0, "quota": 0}
 		if diff := cmp.Diff(board.State{
 			Command: "relay", Started: w.begin, Now: now,
 			Holding: "no answer for 10 s",

@@ -156,6 +156,7 @@ func TestHold(t *testing.T) {
 	want := Waited{
 		progress.LimitRate: 3, progress.LimitDown: 1, progress.LimitBandwidth: 0.5,
 		progress.LimitConcurrency: 0.5, progress.LimitBackoff: 4, progress.LimitCoolDown: 0,
+		progress.LimitQuota: 0,
 	}
 	if got := tally.Summary(at(10), 0).Waited; !maps.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

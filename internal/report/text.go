@@ -187,6 +187,7 @@ var limitNames = map[progress.Limit]string{
 	progress.LimitCoolDown:    "cool-downs",
 	progress.LimitBackoff:     "backoff",
 	progress.LimitDown:        "a server that was down or failed",
+	progress.LimitQuota:       "the shared quota",
 }
 
 // writeHeld names what held the run back longest, if it did for a time that is worth a line.

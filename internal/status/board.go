@@ -37,6 +37,7 @@ func upstreamRow(o upstream.Overview, now time.Time) board.Upstream {
 			string(progress.LimitBandwidth):   seconds(o.Waited.Bandwidth),
 			string(progress.LimitCoolDown):    seconds(o.Waited.CoolDown),
 			string(progress.LimitDown):        seconds(o.Waited.Down),
+			string(progress.LimitQuota):       seconds(o.Waited.Quota),
 		},
 	}
 	if o.Rate != rate.Inf {

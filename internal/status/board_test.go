@@ -34,6 +34,7 @@ func TestUpstreams(t *testing.T) {
 		got := Upstreams(set, time.Now())
 		none := map[string]float64{
 			"rate": 0, "concurrency": 0, "bandwidth": 0, "cool_down": 0, "down": 0,
+			"quota": 0,
 		}
 		row := board.Upstream{Phase: "steady", Sent: 1, Accepted: 1, Latency: 0.1, Rate: 4,
 			InFlightLimit: 8, Waited: none}

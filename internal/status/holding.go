@@ -22,7 +22,8 @@ type Facts struct {
 	upstream.Overview
 	Now     time.Time
 	Given   throttle.Limits
-	Workers int // given; 0: as many as are needed
+	Workers int    // given; 0: as many as are needed
+	Quota   string // the name of the quota that is shared with other processes; "" if none is
 
 	Ending    string    // why nothing new is sent; if empty, something is
 	Heard     time.Time // when the last answer came, or a request left that has none yet
@@ -146,6 +147,8 @@ func (f *Facts) control() (progress.Limit, string) {
 			human.Speed(float64(f.Given.Bandwidth))
 	case throttle.HoldingConcurrency, throttle.HoldingDown:
 		return progress.LimitConcurrency, f.room()
+	case throttle.HoldingQuota:
+		return progress.LimitQuota, strings.TrimSpace("waits for its share of the quota " + f.Quota)
 	}
 	switch {
 	case !f.Settling.IsZero() && f.InFlight == 0:

@@ -31,7 +31,9 @@ func Value(trace *fair.Trace) string {
 // longest returns the limit that held a request for the longest time.
 func longest(w throttle.Waited) (held throttle.Holding) {
 	most := time.Duration(0)
-	for i, d := range [...]time.Duration{w.Rate, w.Concurrency, w.Bandwidth, w.CoolDown, w.Down} {
+	for i, d := range [...]time.Duration{
+		w.Rate, w.Concurrency, w.Bandwidth, w.CoolDown, w.Down, w.Quota,
+	} {
 		if d > most {
 			held, most = throttle.HoldingRate+throttle.Holding(i), d
 		}

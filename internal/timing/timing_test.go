@@ -18,6 +18,7 @@ func TestLongest(t *testing.T) {
 		{throttle.Waited{Bandwidth: time.Second, Down: 1}, throttle.HoldingBandwidth},
 		{throttle.Waited{CoolDown: 3, Down: 2}, throttle.HoldingCoolDown},
 		{throttle.Waited{CoolDown: 3, Down: 4}, throttle.HoldingDown},
+		{throttle.Waited{Down: 4, Quota: 5}, throttle.HoldingQuota},
 	} {
 		if got := longest(c.waited); got != c.want {
 			t.Errorf("%+v: %v, want %v", c.waited, got, c.want)
