@@ -96,7 +96,11 @@ func (l *line) freshLocked(now time.Duration, waiting bool) bool {
 				x.suspended = l.asleep()
 			}
 		}
-		x.slots.pass(now, waiting)
+		if l.mu.held == HoldingCoolDown {
+			x.slots.excuse(now)
+		} else {
+			x.slots.pass(now, waiting)
+		}
 	}
 	if s.until == never {
 		return true
@@ -200,10 +204,10 @@ func (l *line) lease(x *leases, want int) {
 		l.mu.queue.stop(&leaseError{err})
 		l.mu.shrink()
 	case !again.IsZero():
-		x.slots.add(l.afterLocked(time.Until(got.First)), got.Every, got.N,
+		x.slots.add(now, l.afterLocked(time.Until(got.First)), got.Every, got.N,
 			l.afterLocked(time.Until(again)))
 	case got.N > 0:
-		x.slots.add(l.afterLocked(time.Until(got.First)), got.Every, got.N, 0)
+		x.slots.add(now, l.afterLocked(time.Until(got.First)), got.Every, got.N, 0)
 	default:
 		x.slots.fail(now + askAfter)
 	}
