@@ -1,11 +1,11 @@
 // Package servers runs a real nginx and a real Apache for tests and benchmarks: servers that
 // penstock's authors did not write, as the judges of what was sent, how fast, and whether every
-// byte arrived.
+// byte arrived. It also runs a real Redis, in which processes share a quota.
 //
-// [StartNginx] and [StartApache] are for tests, [NewNginx] for other programs. Each server runs in
-// the foreground, in a directory of its own, and logs each request, which [Server.Requests] reads.
-// Stop ends it, and so does the end of the program that started it. The package limits nothing and
-// knows nothing of penstock.
+// [StartNginx], [StartApache] and [StartRedis] are for tests, [NewNginx] for other programs. Each
+// server runs in the foreground, in a directory of its own. An HTTP server logs each request, which
+// [Server.Requests] reads. Stop ends a server, and so does the end of the program that started it.
+// The package limits nothing and knows nothing of penstock.
 package servers
 
 import (
@@ -84,9 +84,16 @@ func (s *Server) write(name string, cfg any) error {
 	return os.WriteFile(filepath.Join(s.dir, name), b.Bytes(), 0o644)
 }
 
-// start runs cmd, and returns once path is answered with a status that is no error. If that takes
-// too long, or the server ends, it stops the server and returns an error that says why.
+// start runs cmd, and returns once path is answered with a status that is no error.
 func (s *Server) start(cmd *exec.Cmd, client *http.Client, path string) error {
+	defer client.CloseIdleConnections()
+	return s.await(cmd, func(ctx context.Context) error { return get(ctx, client, s.URL+path) })
+}
+
+// await runs cmd, and returns once ready returns no error. If that takes too long, or the server
+// ends, it stops the server and returns an error that says why.
+func (s *Server) await(cmd *exec.Cmd, ready func(context.Context) error) error {
+	s.said.Reset()
 	s.cmd, s.exited = cmd, make(chan struct{})
 	cmd.Stderr = &s.said
 	dieWithParent(cmd)
@@ -107,11 +114,10 @@ func (s *Server) start(cmd *exec.Cmd, client *http.Client, path string) error {
 		return err
 	}
 
-	defer client.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
-		err := get(ctx, client, s.URL+path)
+		err := ready(ctx)
 		if err == nil {
 			return nil
 		}
@@ -141,6 +147,12 @@ func get(ctx context.Context, client *http.Client, url string) error {
 		return fmt.Errorf("status %s", resp.Status)
 	}
 	return nil
+}
+
+// Kill ends the server at once, as a power cut does, and returns when it has gone.
+func (s *Server) Kill() {
+	s.cmd.Process.Kill()
+	<-s.exited
 }
 
 // Stop ends the server and returns when it has gone. Calling it again does nothing.
