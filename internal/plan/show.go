@@ -13,7 +13,8 @@ import (
 func (w *Work) Show(out io.Writer, left Left, leftOut []string, n int64) {
 	o := *w // with what is left of what was found
 	o.Found.Items, o.Found.Bytes = left.Items, left.Bytes
-	fmt.Fprintf(out, "would send %s\n", status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
+	fmt.Fprintf(out, "would send %s\n", status.Describe(o.Source.Method(), o.To, o.Found,
+		o.Limits, o.SharedQuota))
 	if !o.Shard.IsWhole() {
 		own, all := o.Source.Divided(o.Found)
 		fmt.Fprintln(out, status.InShard(o.Shard, own, all, o.Found))

@@ -29,6 +29,8 @@ type Work struct {
 
 	Limits  throttle.Limits
 	MaxWait time.Duration // that a server may ask for; if zero, no limit
+	// SharedQuota names one that other runs share, for people. If empty, none is.
+	SharedQuota string
 
 	Network wire.Network
 	Header  http.Header // sent with each item; its values may be secrets

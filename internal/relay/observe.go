@@ -17,6 +17,9 @@ import (
 func (r *Relay) observe(e throttle.Event) {
 	now := time.Now()
 	r.servers.Observe(e, now)
+	if r.Quota != nil {
+		r.Quota.Observe(e)
+	}
 	switch e.Kind {
 	case throttle.EventSent:
 		r.tally.send()

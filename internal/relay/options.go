@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock/penstock/internal/outbox"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/quota"
 	"github.com/penstock/penstock/internal/spool"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/throttle"
@@ -25,6 +26,9 @@ type Options struct {
 	Header  http.Header // is set in what goes to the targets; if nil, nothing is
 	Network wire.Network
 	Limits  throttle.Limits // of each target
+
+	// Quota is shared with other relays and runs, for all targets together. If nil, there is none.
+	Quota *quota.Quota
 
 	Attempts    int           // failures of one request until it has failed; 0: eight
 	Timeout     time.Duration // of one attempt; 0: none

@@ -100,6 +100,9 @@ func New(o Options) *Relay {
 		Observe:  r.observe,
 	}
 	r.servers.Upstream = r.transport.Upstream
+	if o.Quota != nil {
+		r.servers.Upstream = o.Quota.Join(r.transport)
+	}
 	r.servers.Reaches = func(*upstream.Server, time.Time) bool { return false }
 	for _, key := range r.view.keys {
 		r.servers.Of(key) // is shown before its first request

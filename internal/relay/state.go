@@ -79,7 +79,11 @@ func (r *Relay) storedState(now time.Time) *board.Stored {
 // facts are what the requests wait for. It requires view.looking.
 func (r *Relay) facts(now time.Time) *status.Facts {
 	v := r.servers.Overview(r.Limits.InFlight)
-	return &status.Facts{Overview: v, Now: now, Given: v.Limits, Heard: r.servers.Heard()}
+	f := &status.Facts{Overview: v, Now: now, Given: v.Limits, Heard: r.servers.Heard()}
+	if r.Quota != nil {
+		f.Quota = status.QuotaPart(r.Quota.Name(), r.Quota.Part())
+	}
+	return f
 }
 
 // waiters returns the clients with most requests waiting.

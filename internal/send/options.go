@@ -11,6 +11,7 @@ import (
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/quota"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/rules"
 )
@@ -41,6 +42,9 @@ type Options struct {
 	Practice bool     // the server is a practice server of this run
 	Remarks  []string // to be logged at the start
 	Details  []string // to be logged at the start with --verbose
+
+	// Quota is shared with other runs, for all servers together. If nil, there is none.
+	Quota *quota.Quota
 
 	Results  *results.Writer // if nil, none
 	Progress progress.Sink

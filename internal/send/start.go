@@ -33,7 +33,7 @@ import (
 // of it is left running.
 func Run(ctx, soft context.Context, o Options) report.Summary {
 	r := newRun(o)
-	r.Log.Info(status.Describe(o.Source.Method(), o.To, o.Found, o.Limits))
+	r.Log.Info(status.Describe(o.Source.Method(), o.To, o.Found, o.Limits, o.SharedQuota))
 	if !o.Shard.IsWhole() {
 		own, all := o.Source.Divided(o.Found)
 		r.Log.Info(status.InShard(o.Shard, own, all, o.Found))
@@ -135,12 +135,15 @@ func newRun(o Options) *run {
 		MaxPause: plan.Forever(o.MaxWait),
 		Observe:  r.observe,
 	}
+	r.servers.Upstream = r.transport.Upstream
+	if o.Quota != nil {
+		r.servers.Upstream = o.Quota.Join(r.transport)
+	}
 	if !o.Answers.IsEmpty() {
 		r.transport.Feedback = r.feedback
 	}
 	r.queue.Engine, r.queue.Servers = r, &r.servers
 	r.queue.Endless, r.queue.InOrder = o.Found.Partial, o.Found.Stream
-	r.servers.Upstream = r.transport.Upstream
 	r.servers.One, r.servers.Whole, r.servers.End = !o.Source.OwnURLs(), r.whole.Load, r.end
 	r.servers.Closed = func(s *upstream.Server, reason stop.ServerReason) {
 		r.Log.Warn(status.Closed(s, reason))

@@ -136,9 +136,10 @@ func (r *run) Claim(it item.Item) (*job, bool) {
 	return nil, false
 }
 
-// obey has a job wait for as long as its server asked for in an earlier run. It is for submit.
+// obey has a job wait for as long as its server asked for in an earlier run, and the server obey a
+// quota that is shared before the job is sent. It is for submit.
 func (r *run) obey(j *job) {
-	if len(r.waits) == 0 && !r.Source.OwnURLs() {
+	if len(r.waits) == 0 && !r.Source.OwnURLs() && r.Quota == nil {
 		return
 	}
 	origin := nethttp.OriginOf(j.item.URL)

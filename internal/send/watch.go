@@ -94,6 +94,9 @@ func (r *run) facts(v upstream.Overview, uploads []wire.Upload, now time.Time) s
 		Unread: r.Results != nil && r.Results.IsAwaited(), Heard: r.servers.Heard(),
 		Settling: r.later.Settling(),
 	}
+	if r.Quota != nil {
+		f.Quota = status.QuotaPart(r.Quota.Name(), r.Quota.Part())
+	}
 	if why := errors.Unwrap(r.ending.Cause()); why != nil {
 		f.Ending = r.words(why)
 	}

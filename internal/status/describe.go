@@ -11,7 +11,10 @@ import (
 )
 
 // Describe says in a line what is to be sent, by which method, where to, and within which limits.
-func Describe(method, to string, found source.Summary, given throttle.Limits) string {
+// Quota names one that is shared; "" if none is.
+func Describe(
+	method, to string, found source.Summary, given throttle.Limits, quota string,
+) string {
 	files := human.Plural(found.Items, "file") + ", " + human.Size(found.Bytes)
 	where := method + " " + conceal.URL(to)
 	if !strings.Contains(to, "://") {
@@ -28,11 +31,14 @@ func Describe(method, to string, found source.Summary, given throttle.Limits) st
 	case found.Partial:
 		files += ", and the files that standard input names"
 	}
-	return fmt.Sprintf("%s: %s; %s", files, where, limits(given))
+	return fmt.Sprintf("%s: %s; %s", files, where, limits(given, quota))
 }
 
-func limits(given throttle.Limits) string {
+func limits(given throttle.Limits, quota string) string {
 	var limits []string
+	if quota != "" {
+		limits = append(limits, quota)
+	}
 	if given.Rate > 0 {
 		limits = append(limits, human.GivenRate(float64(given.Rate)))
 	}
@@ -42,7 +48,7 @@ func limits(given throttle.Limits) string {
 	if given.Bandwidth > 0 {
 		limits = append(limits, "at most "+human.Speed(float64(given.Bandwidth)))
 	}
-	if given.Rate == 0 && given.InFlight == 0 {
+	if given.Rate == 0 && given.InFlight == 0 && quota == "" {
 		limits = append([]string{"as fast as the server takes them"}, limits...)
 	}
 	if given.Fixed {

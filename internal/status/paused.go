@@ -35,7 +35,7 @@ func byHand(until, now time.Time) string {
 
 // LimitsChanged says what limits a server has now.
 func LimitsChanged(key string, to throttle.Limits, who string) string {
-	return fmt.Sprintf("limits of %s changed by %s: %s", key, who, limits(to))
+	return fmt.Sprintf("limits of %s changed by %s: %s", key, who, limits(to, ""))
 }
 
 // HandPaused says that nothing is sent to a server. If length is zero, its end is not known.

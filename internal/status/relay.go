@@ -170,9 +170,9 @@ func Refusal(was outcome.Attempt, e throttle.Event) string {
 }
 
 // RelayStarted says where the relay listens and where it sends to.
-func RelayStarted(addr string, targets []string, given throttle.Limits) string {
+func RelayStarted(addr string, targets []string, given throttle.Limits, quota string) string {
 	return fmt.Sprintf("relay on http://%s to %s; %s", addr, strings.Join(targets, ", "),
-		limits(given))
+		limits(given, quota))
 }
 
 // RelayOpen warns that others than this machine can use the relay.
