@@ -99,6 +99,8 @@ func shownValue(flag, value string) string {
 		return conceal.Field(value)
 	case flag == "json", flag == "data":
 		return conceal.Body(value)
+	case flag == "quota-from":
+		return shownQuota(value)
 	case flag == "proxy":
 		return conceal.URL(value)
 	}

@@ -25,8 +25,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}, "command", sendCommand(args), relayCommand(), journalCommand(), fromCurlCommand(),
-		labCommand(), versionCommand())
+	}, "command", sendCommand(args), relayCommand(), journalCommand(), quotaCommand(),
+		fromCurlCommand(), labCommand(), versionCommand())
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveDefault)
 	wrapped := fmt.Sprintf(".FlagUsagesWrapped %d", helpWidth)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", wrapped))

@@ -36,6 +36,7 @@ type relayFlags struct {
 	listen  string
 
 	environment environment
+	quota       quotaFlags
 
 	admin, metricsFile string
 
@@ -52,6 +53,7 @@ Exit status:
    0  ended by a signal or by --admin; what was accepted has its answer
    1  it could not listen, or go on
    2  wrong usage or configuration
+   5  the Redis of --quota-from cannot be reached; later may work
 `
 
 // relayCommand is penstock relay.
@@ -124,6 +126,7 @@ func (f *relayFlags) groups() (groups []group) {
 	limits := in("Pace, for each server")
 	pace(limits, &f.run.Limits)
 	fixed(limits, &f.run.Limits)
+	f.quota.declare(limits)
 
 	queue := in("What waits")
 	queue.Var(duration(&f.run.QueueWait).or("5m"), "queue-wait",
@@ -256,8 +259,11 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	if o.Network.TLS, err = f.access.tlsConfig(); err != nil {
 		return err
 	}
-	if o.Limits.Fixed && o.Limits.InFlight == 0 && o.Limits.Rate == 0 {
+	if o.Limits.Fixed && o.Limits.InFlight == 0 && o.Limits.Rate == 0 && f.quota.from == "" {
 		return fmt.Errorf("--fixed needs a pace to keep to: give --rps or --concurrency")
+	}
+	if err := f.quota.take(&o.Limits); err != nil {
+		return err
 	}
 	if origins := originsOf(o.Targets); len(o.Header) > 0 && len(origins) > 1 {
 		return fmt.Errorf("headers or a token are given, and the targets are several servers: %s: "+
@@ -320,6 +326,14 @@ func (f *relayFlags) runRelay(cmd *cobra.Command) (err error) {
 	if drawn {
 		o.Show = sink.Update
 	}
+	q, leave, err := f.quota.open(soft, o.Log)
+	if err != nil {
+		sink.Close()
+		within(soft, sink.Wait)
+		return err
+	}
+	defer leave()
+	o.Quota = q
 	f.announce(l.Addr())
 	if signal.Ignored(os.Interrupt) && !signal.Ignored(syscall.SIGTERM) {
 		o.Log.Info("started with Ctrl-C ignored, as a job in the background of a script is: " +
@@ -359,7 +373,8 @@ func (f *relayFlags) announce(at net.Addr) {
 	for _, text := range slices.Concat(f.environment.warnings(), f.access.remark(&f.environment)) {
 		f.run.Log.Warn(text)
 	}
-	f.run.Log.Info(status.RelayStarted(at.String(), targets, f.run.Limits))
+	f.run.Log.Info(status.RelayStarted(at.String(), targets, f.run.Limits,
+		f.quota.shown(f.run.Quota)))
 	if !isLoopback(at) {
 		f.run.Log.Warn(status.RelayOpen(at.String(), len(f.run.Header) > 0))
 	}

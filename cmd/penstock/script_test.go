@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/penstock/penstock/internal/lab"
@@ -98,6 +99,8 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"sql":      execSQL,
 	"sorted":   sorted,
 	"truncate": truncate,
+
+	"redis": redis,
 
 	"json": jsonValue,
 	"sums": sums,
@@ -399,6 +402,22 @@ func tidy(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	_, err := ts.Stdout().Write(text)
 	ts.Check(err)
+}
+
+// redis starts a Redis in memory, which may want a password. Its URL is $REDIS, with the password,
+// and $REDIS_HOST is where it is.
+func redis(ts *testscript.TestScript, neg bool, args []string) {
+	usage(ts, !neg && len(args) <= 1, "redis [PASSWORD]")
+	m := miniredis.NewMiniRedis()
+	user := ""
+	for _, password := range args {
+		m.RequireAuth(password)
+		user = ":" + password + "@"
+	}
+	ts.Check(m.Start())
+	ts.Defer(m.Close)
+	ts.Setenv("REDIS_HOST", m.Addr())
+	ts.Setenv("REDIS", "redis://"+user+m.Addr())
 }
 
 // labURL takes the address from what a practice server in the background said, and that of a

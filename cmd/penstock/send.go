@@ -218,11 +218,20 @@ func (f *sendFlags) send(
 		people = stderr
 	}
 
+	q, leave, err := f.quota.open(soft, options.Log)
+	if err != nil {
+		sink.Close()
+		within(soft, sink.Wait)
+		return err
+	}
+	options.Quota = q
+	options.SharedQuota = f.quota.shown(options.Quota)
 	if f.page != "" || f.metrics != "" || f.metricsFile != "" {
 		shown.begin(f.metricsFile, options.Log)
 		options.Publish = shown.publish
 	}
 	summary := send.Run(ctx, soft, options)
+	leave()
 	summary.Verbose = f.verbose
 	summary.Next = f.command.afterRun(options, summary)
 	sink.Close()

@@ -26,6 +26,7 @@ type sendFlags struct {
 	to        string
 	access    access
 	body      bodyFlags
+	quota     quotaFlags
 	keyFormat string
 
 	job, journal string
@@ -83,6 +84,7 @@ func (f *sendFlags) groups() (groups []group) {
 	limits.Var(newValue(&f.run.Workers, "N", wholeNumber(maxWorkers, "")), "workers",
 		"files worked on at once, waiting or not (default as many as the pace needs)")
 	fixed(limits, &f.run.Limits)
+	f.quota.declare(limits)
 
 	what := in("What to send")
 	what.Var(text(&f.source.Manifest, "FILE"), "manifest",

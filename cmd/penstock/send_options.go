@@ -34,7 +34,7 @@ func (f *sendFlags) check(paths []string) error {
 		why = "--job and --journal both name the journal: leave out one of them"
 	case from.From != "" && from.Only == 0:
 		why = "--from needs --only: say which of its items to send, such as --only failed,unknown"
-	case limits.Fixed && limits.InFlight == 0 && limits.Rate == 0:
+	case limits.Fixed && limits.InFlight == 0 && limits.Rate == 0 && f.quota.from == "":
 		why = "--fixed needs a pace to keep to: give --rps or --concurrency"
 	case f.results == "-" && f.report == "-":
 		why = "--results and --report: only one of them can go to standard output"
@@ -80,6 +80,10 @@ func (f *sendFlags) complete() (err error) {
 	if o.Again.IsZero() && f.source.Only.Has(item.Delivered) {
 		o.Again = time.Now()
 	}
+	if err := f.quota.take(&o.Limits); err != nil {
+		return err
+	}
+	o.SharedQuota = f.quota.shown(nil)
 	if o.Limits.Fixed && o.Limits.InFlight == 0 {
 		o.Limits.InFlight = 256
 	}

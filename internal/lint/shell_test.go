@@ -160,7 +160,7 @@ func scripts(t *testing.T) (commands [][]string) {
 			words := scriptWords(line)
 			// What stands before the command is about its outcome and where it runs.
 			for len(words) > 0 && (strings.Trim(words[0], "!?") == "" || words[0] == "exec" ||
-				words[0][0] == '[') {
+				words[0] == "start" || words[0][0] == '[') {
 				words = words[1:]
 			}
 			if n := len(words) - 1; n > 0 && strings.HasPrefix(words[n], "&") &&

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/penstock/penstock/internal/conceal"
+	"github.com/penstock/penstock/internal/exit"
+	"github.com/penstock/penstock/internal/quota"
+	"github.com/penstock/penstock/internal/secret"
+	"github.com/penstock/penstock/internal/status"
+	"github.com/penstock/penstock/internal/upstream"
+	"github.com/penstock/penstock/throttle"
+)
+
+// quotaFlags are the flags of a quota that several runs and relays share.
+type quotaFlags struct {
+	from, down string
+
+	options quota.Options // by take
+}
+
+func (f *quotaFlags) declare(flags *pflag.FlagSet) {
+	flags.Var(newValue(&f.from, "URL", readQuota), "quota-from",
+		"share one quota with other runs, in Redis: redis://HOST/0/NAME; --rps, --burst and "+
+			"--concurrency are then those of all together")
+	flags.Var(oneOf(&f.down, "WHAT", downs...).or(downs[0]), "quota-down",
+		"what to do while that Redis cannot be reached; share keeps to the last share for 30 s "+
+			"and then stops, local keeps to --rps alone")
+}
+
+var downs = []string{quota.Share.String(), quota.Stop.String(), quota.Local.String()}
+
+// readQuota checks the URL of a quota. Errors do not show it, for it may have a password.
+func readQuota(s string) (string, error) {
+	if err := quota.Check(s); err != nil {
+		return "", valueError(": " + status.Plain(err))
+	}
+	return s, nil
+}
+
+// take moves the limits that are the quota's out of those of the run. What the run finds of the
+// server's pace still holds it back.
+func (f *quotaFlags) take(limits *throttle.Limits) error {
+	local := f.down == quota.Local.String()
+	switch {
+	case f.from == "" && f.down != downs[0]:
+		return errors.New("--quota-down is about --quota-from: give that too, or leave it out")
+	case f.from == "":
+		return nil
+	case local && limits.Rate == 0:
+		return errors.New("--quota-down local keeps to --rps: give it")
+	}
+	f.options = quota.Options{Settings: quota.Settings{
+		Rate: limits.Rate, Burst: limits.Burst, InFlight: limits.InFlight,
+	}}
+	for _, d := range []quota.Down{quota.Share, quota.Stop, quota.Local} {
+		if d.String() == f.down {
+			f.options.Down = d
+		}
+	}
+	if local {
+		f.options.LocalRate = limits.Rate
+	}
+	limits.Rate, limits.Burst, limits.InFlight = 0, 0, 0
+	if limits.Fixed { // which needs one of these
+		limits.InFlight = upstream.MostInFlight
+	}
+	return nil
+}
+
+// shown says whose pace is kept to; "" if no quota is shared. The settings are those given, as long
+// as those in force are not known.
+func (f *quotaFlags) shown(q *quota.Quota) string {
+	switch {
+	case f.from == "":
+		return ""
+	case q != nil:
+		return status.QuotaShared(q.Name(), q.Settings())
+	}
+	return status.QuotaShared(quota.NameOf(f.from), f.options.Settings)
+}
+
+// open takes part in the quota, if one is given, and logs what becomes of it until end is called.
+func (f *quotaFlags) open(
+	ctx context.Context, log *slog.Logger,
+) (q *quota.Quota, end func(), err error) {
+	if f.from == "" {
+		return nil, func() {}, nil
+	}
+	f.options.Notify = func(n quota.Notice) {
+		level := slog.LevelInfo
+		if n.Err != nil {
+			level = slog.LevelWarn
+		}
+		log.Log(context.Background(), level, status.Quota(n))
+	}
+	if q, err = quota.Open(ctx, f.from, f.options); err != nil {
+		if differs, ok := errors.AsType[*quota.ConflictError](err); ok {
+			return nil, nil, status.QuotaConflict(differs)
+		}
+		return nil, nil, quotaError(fmt.Errorf("--quota-from: %w", err))
+	}
+	return q, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = q.Close(ctx) // without a word the others find out too
+	}, nil
+}
+
+// quotaError gives an error of a quota its status.
+func quotaError(err error) error {
+	if _, ok := errors.AsType[*quota.UnavailableError](err); ok {
+		return &exit.Error{Status: exit.Unavailable, Err: err}
+	}
+	return err
+}
+
+// shownQuota hides the password in the URL of a quota. A file that has it is no secret.
+func shownQuota(s string) string {
+	u, err := url.Parse(s)
+	if err != nil {
+		return conceal.URL(s)
+	}
+	for name := range u.Query() {
+		if name != "password-file" && strings.Contains(name, "password") {
+			return conceal.URL(s)
+		}
+	}
+	if _, given := u.User.Password(); given {
+		name := url.User(u.User.Username()).String()
+		u.User = nil
+		rest := strings.TrimPrefix(u.String(), u.Scheme+"://")
+		return u.Scheme + "://" + name + ":" + secret.Mask + "@" + rest
+	}
+	return s
+}
