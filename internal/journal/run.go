@@ -17,7 +17,6 @@ type Run struct {
 	Target, Method string
 	Command        string
 	Version        string // of the program
-	ByResults      bool   // its items were selected by results
 	Shard          string // "2/5"; empty for all items
 }
 
@@ -31,7 +30,7 @@ func (r *Reader) Runs() (runs []Run, err error) {
 		var finished, status sql.NullInt64
 		err := scan(&started, &finished, &status,
 			&run.Target, &run.Method, &run.Command, &run.Version,
-			&run.ByResults, &run.Shard)
+			&run.Shard)
 		run.Started = time.UnixMilli(started)
 		if finished.Valid {
 			run.Finished = time.UnixMilli(finished.Int64)
@@ -40,7 +39,7 @@ func (r *Reader) Runs() (runs []Run, err error) {
 		runs = append(runs, run)
 		return err
 	}, ofVersion(r.version, `SELECT started, finished, exit_status, target, method, command,
-		version, by_results, shard FROM run ORDER BY started, n`))
+		version, shard FROM run ORDER BY started, n`))
 	return runs, err
 }
 

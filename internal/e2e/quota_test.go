@@ -1,0 +1,414 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstock/penstock/internal/servers"
+	"github.com/penstock/penstock/internal/test"
+)
+
+// How much of a quota is used, and how evenly, depends on how soon a process runs when its slot is
+// due: a slot is void after 20 ms. So a small run holds to these goals only where the machine had
+// time to spare. What must never happen holds everywhere.
+
+// names are those of the members of a fleet.
+var names = []string{"a", "b", "c", "d"}
+
+// tooMany fails the test if more arrived than the quota allows: in a window of one second the rate
+// and three percent, at least three, besides what a machine that stalls lets through late.
+func (f *fleet) tooMany(r run, rate int, from, to time.Time) {
+	f.t.Helper()
+	_, most := f.windows(from, to, time.Second)
+	allowed := float64(rate) + max(3, 0.03*float64(rate))
+	if float64(most) > allowed+float64(rate)*stall().Seconds() {
+		f.t.Errorf("%d requests in a second, of a quota of %d", most, rate)
+	}
+	atMost(f.t, r, "most in any second", float64(most), allowed, "")
+}
+
+// enough fails the test if less than 90 % of the quota was used on a machine that had the time.
+func (f *fleet) enough(r run, rate int, goal float64, from, to time.Time) {
+	f.t.Helper()
+	used := float64(f.count(from, to)) / (float64(rate) * to.Sub(from).Seconds())
+	if used > 1.02+stall().Seconds()/to.Sub(from).Seconds() || used < 0.9 && r.calm() {
+		f.t.Errorf("%.1f %% of the quota used in %v", 100*used, to.Sub(from))
+	}
+	atLeast(f.t, r, "used", 100*used, goal, " %")
+}
+
+// trips is how often the members asked the engine.
+func trips(t *testing.T, redis *servers.Redis) (n int) {
+	t.Helper()
+	stats := redis.Do(t, "INFO", "commandstats")
+	calls := regexp.MustCompile(`cmdstat_(\w+):calls=(\d+)`)
+	for _, m := range calls.FindAllStringSubmatch(stats, -1) {
+		if m[1] == "evalsha" || m[1] == "eval" || m[1] == "fcall" || m[1] == "publish" {
+			times, err := strconv.Atoi(m[2])
+			test.OK(t, err)
+			n += times
+		}
+	}
+	return n
+}
+
+// [quota] Processes that have the same quota share it: together they send what it allows, and no
+// more, and each as much as the others.
+func TestQuota(t *testing.T) {
+	for _, rate := range []int{50, size(200, 1000)} {
+		t.Run(strconv.Itoa(rate), func(t *testing.T) {
+			together(t, rate == 50)
+			f, redis := startFleet(t, 0, "--rps", strconv.Itoa(rate))
+			lasts := time.Duration(size(6, 60)) * time.Second
+			for _, name := range names[:3] {
+				f.start(name, rate*(int(lasts.Seconds())+20))
+			}
+			from := f.settled(4 * time.Second) // an engine that is new learns for two
+			before, share := trips(t, redis), idle()
+			time.Sleep(lasts)
+			to := time.Now()
+			r := run{idle: share()}
+			asked := float64(trips(t, redis)-before) / lasts.Seconds() / 3
+			t.Logf("redis %s: %v", redis.Version(), f.hosts(from, to))
+			f.tooMany(r, rate, from, to)
+			f.enough(r, rate, 97, from, to)
+			if *large {
+				fewest, most := f.windows(from, to, 10*time.Second)
+				atLeast(t, r, "fewest in any 10 s", float64(fewest)/float64(rate)*10, 97, " %")
+				atMost(t, r, "most in any 10 s", float64(most)/float64(rate)*10, 100.5, " %")
+				atMost(t, r, "host with the most / fewest", ratio(f.hosts(from, to)), 1.10, "")
+			}
+			atMost(t, r, "round trips a second and host", asked, 20, "")
+			if asked > 25 {
+				t.Errorf("each asks %.1f times a second", asked)
+			}
+		})
+	}
+}
+
+// Nothing is lost, and nothing sent twice, by sharing.
+func TestQuotaDelivers(t *testing.T) {
+	together(t, true)
+	f, _ := startFleet(t, 0, "--rps", "200")
+	const each = 150
+	for _, name := range names {
+		f.start(name, each)
+	}
+	for _, m := range f.members {
+		<-m.ended
+		if status := m.cmd.ProcessState.ExitCode(); status != 0 {
+			t.Errorf("%s: exit status %d", m.name, status)
+		}
+	}
+	if len(f.accepted) != each*len(names) {
+		t.Errorf("%d items are there", len(f.accepted))
+	}
+	for path, times := range f.accepted {
+		if times > 1 {
+			t.Errorf("%s %d times", path, times)
+		}
+	}
+}
+
+// What one process does not use, another does.
+func TestQuotaUnequal(t *testing.T) {
+	together(t, true)
+	const rate = 100
+	f, _ := startFleet(t, 0, "--rps", strconv.Itoa(rate))
+	lasts := time.Duration(size(6, 30)) * time.Second
+	f.start("a", rate*60)
+	f.feed("b", "-")
+	from := f.settled(4 * time.Second)
+	share := idle()
+	time.Sleep(lasts)
+	to := time.Now()
+	r := run{idle: share()}
+	t.Log(f.hosts(from, to))
+	f.tooMany(r, rate, from, to)
+	f.enough(r, rate, 97, from, to)
+}
+
+// [quota down] Without the engine each keeps to its last share for 30 s, and then sends nothing. It
+// goes on by itself when the engine is back, which may know nothing any more.
+func TestQuotaEngineDown(t *testing.T) {
+	for _, outage := range []time.Duration{2 * time.Second, time.Duration(size(0, 60)) *
+		time.Second} {
+		if outage == 0 {
+			continue
+		}
+		t.Run(outage.String(), func(t *testing.T) {
+			together(t, true)
+			const rate = 100
+			f, redis := startFleet(t, 0, "--rps", strconv.Itoa(rate))
+			for _, name := range names[:3] {
+				f.start(name, rate*120)
+			}
+			from := f.settled(4 * time.Second)
+			share := idle()
+			redis.Kill()
+			down := time.Now()
+			time.Sleep(outage)
+			test.OK(t, redis.Start())
+			back := time.Now()
+			time.Sleep(5 * time.Second)
+			to := time.Now()
+			r := run{idle: share()}
+			f.tooMany(r, rate, from, to)
+			if again := f.between(back, to); len(again) == 0 {
+				t.Errorf("nothing is sent in %v since the engine is back", to.Sub(back))
+			}
+			if outage < 30*time.Second {
+				f.enough(r, rate, 90, down, to)
+				return
+			}
+			f.enough(r, rate, 90, down.Add(time.Second), down.Add(29*time.Second))
+			if n := f.count(down.Add(32*time.Second), back); n > 0 {
+				t.Errorf("%d requests more than 32 s after the engine's end", n)
+			}
+			atMost(t, r, "back after", f.between(back, to)[0].at.Sub(back).Seconds(), 2, " s")
+		})
+	}
+}
+
+// With stop nothing is sent without the engine.
+func TestQuotaDownStop(t *testing.T) {
+	together(t, true)
+	f, redis := startFleet(t, 0, "--rps", "50", "--quota-down", "stop")
+	f.start("a", 50*60)
+	f.start("b", 50*60)
+	f.settled(2 * time.Second)
+	redis.Kill()
+	down := time.Now()
+	time.Sleep(4 * time.Second)
+	test.OK(t, redis.Start())
+	back := time.Now()
+	// Both may have leased some slots, and take half a second to find that it is down.
+	if n := f.count(down.Add(time.Second+stall()), back); n > 0 {
+		t.Errorf("%d requests without the engine", n)
+	}
+	time.Sleep(5 * time.Second)
+	if f.count(back, time.Now()) == 0 {
+		t.Error("nothing is sent since it is back")
+	}
+}
+
+// Where a process has ended in good order, the others have its share soon; after a kill when its
+// lease of membership has run out, since it may be there and only not reach the engine.
+func TestQuotaMemberEnds(t *testing.T) {
+	together(t, true)
+	const rate = 100
+	f, _ := startFleet(t, 0, "--rps", strconv.Itoa(rate))
+	for _, name := range names[:3] {
+		f.start(name, rate*120)
+	}
+	from := f.settled(4 * time.Second)
+	share := idle()
+	f.members[0].stop()
+	left := time.Now()
+	time.Sleep(5 * time.Second)
+	to := time.Now()
+	r := run{idle: share()}
+	f.tooMany(r, rate, from, to)
+	f.enough(r, rate, 97, left.Add(time.Second), to)
+	if !*large {
+		return
+	}
+	f.members[1].kill()
+	killed := time.Now()
+	time.Sleep(45 * time.Second)
+	to = time.Now()
+	f.tooMany(r, rate, killed, to)
+	f.enough(r, rate, 97, killed.Add(35*time.Second), to)
+}
+
+// [quota pause] A wait that one process is asked for holds for all.
+func TestQuotaPause(t *testing.T) {
+	together(t, true)
+	const rate, wait = 100, 3
+	f, _ := startFleet(t, 0, "--rps", strconv.Itoa(rate))
+	for _, name := range names[:3] {
+		f.start(name, rate*60)
+	}
+	f.settled(4 * time.Second)
+	share := idle()
+	f.refuseNext(wait)
+	time.Sleep((wait + 3) * time.Second)
+	r := run{idle: share()}
+	refused := f.refusedAt()
+	until := refused.Add(wait * time.Second)
+	late := f.between(refused.Add(time.Millisecond), until)
+	last := refused
+	if len(late) > 0 {
+		last = late[len(late)-1].at
+	}
+	if last.Sub(refused) > 50*time.Millisecond+stall() {
+		t.Errorf("the last request came %v after the refusal", last.Sub(refused))
+	}
+	atMost(t, r, "in force everywhere after", 1000*last.Sub(refused).Seconds(), 50, " ms")
+	if f.count(until, time.Now()) == 0 {
+		t.Error("nothing was sent after the pause")
+	}
+	f.tooMany(r, rate, until, time.Now())
+}
+
+// [quota concurrency] A limit of requests at once holds for all processes together, whichever of
+// them are killed.
+func TestQuotaConcurrency(t *testing.T) {
+	together(t, true)
+	const most = 8
+	f, _ := startFleet(t, 100*time.Millisecond, "--concurrency", strconv.Itoa(most))
+	for _, name := range names {
+		f.start(name, 4000)
+	}
+	from := f.settled(4 * time.Second)
+	share := idle()
+	for i := range size(1, 4) {
+		f.members[i].kill()
+		f.start(fmt.Sprint("new", i), 4000)
+		time.Sleep(time.Duration(size(3, 12)) * time.Second)
+	}
+	to := time.Now()
+	r := run{idle: share()}
+	if f.most > most {
+		t.Errorf("%d requests at once", f.most)
+	}
+	atMost(t, r, "most at once", float64(f.most), most, "")
+	// Each takes 100 ms and what it takes to come and go.
+	atLeast(t, r, "used", float64(f.count(from, to))/to.Sub(from).Seconds()/(10*most)*100, 70, " %")
+	if f.count(to.Add(-time.Second), to) == 0 {
+		t.Error("nothing is sent any more")
+	}
+}
+
+// A process that does not reach the engine goes on with its share, and the others do with theirs.
+func TestQuotaPartition(t *testing.T) {
+	together(t, true)
+	const rate = 100
+	f, redis := startFleet(t, 0, "--rps", strconv.Itoa(rate))
+	way := startPartition(t, redis.Addr)
+	f.start("a", rate*60)
+	f.url = "redis://" + way.addr + quotaName
+	f.start("b", rate*60)
+	from := f.settled(4 * time.Second)
+	share := idle()
+	way.cut()
+	cut := time.Now()
+	time.Sleep(5 * time.Second)
+	way.heal()
+	healed := time.Now()
+	time.Sleep(3 * time.Second)
+	to := time.Now()
+	r := run{idle: share()}
+	sent := f.hosts(cut.Add(time.Second), healed)
+	t.Log(sent)
+	if sent["b"] == 0 {
+		t.Error("the one that does not reach the engine sends nothing")
+	}
+	f.tooMany(r, rate, from, to)
+	f.enough(r, rate, 90, cut, to)
+}
+
+// An engine that has lost its last second, as a replica that takes over may have, books that anew:
+// for at most as long as slots are leased ahead, and no more.
+func TestQuotaFailover(t *testing.T) {
+	together(t, true)
+	const rate = 100
+	f, redis := startFleet(t, 0, "--rps", strconv.Itoa(rate))
+	for _, name := range names[:3] {
+		f.start(name, rate*60)
+	}
+	from := f.settled(4 * time.Second)
+	share := idle()
+	redis.Do(t, "SAVE")
+	time.Sleep(time.Second)
+	redis.Kill()
+	test.OK(t, redis.Start())
+	time.Sleep(4 * time.Second)
+	to := time.Now()
+	r := run{idle: share()}
+	_, most := f.windows(from, to, time.Second)
+	const horizon = 200 * time.Millisecond
+	allowed := rate*(1+horizon.Seconds()) + 3
+	if float64(most) > allowed+rate*stall().Seconds() {
+		t.Errorf("%d requests in a second", most)
+	}
+	atMost(t, r, "most in any second", float64(most), allowed, "")
+	f.enough(r, rate, 90, from, to)
+}
+
+// The engine wants a password and speaks TLS, and no process shows the password.
+func TestQuotaSecured(t *testing.T) {
+	together(t, true)
+	const password = "hush-2f9c"
+	redis := servers.StartRedis(t, servers.RedisConfig{Password: password, TLS: true})
+	file := filepath.Join(t.TempDir(), "password")
+	test.OK(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
+	f := &fleet{counter: startCounter(t, 0), t: t, args: []string{"--rps", "100"}}
+	f.url = "redis://:" + password + "@" + redis.Addr + quotaName
+	f.start("a", 50)
+	f.url = "redis://" + redis.Addr + quotaName + "?password-file=" + file
+	f.start("b", 50)
+	for _, m := range f.members {
+		<-m.ended
+		if status := m.cmd.ProcessState.ExitCode(); status != 0 {
+			t.Errorf("%s: exit status %d", m.name, status)
+		}
+		if strings.Contains(m.said.String(), password) {
+			t.Errorf("%s shows the password", m.name)
+		}
+	}
+}
+
+// quotaCommand runs penstock quota.
+func (f *fleet) quotaCommand(args ...string) string {
+	f.t.Helper()
+	bin, err := penstock()
+	test.OK(f.t, err)
+	out, err := exec.Command(bin, append([]string{"quota"}, args...)...).CombinedOutput()
+	if err != nil {
+		f.t.Errorf("penstock quota %s: %v", strings.Join(args, " "), err)
+	}
+	f.t.Logf("penstock quota %s\n%s", strings.Join(args, " "), out)
+	return string(out)
+}
+
+// What a person says of a quota holds at once for all that share it.
+func TestQuotaChanged(t *testing.T) {
+	together(t, true)
+	f, _ := startFleet(t, 0, "--rps", "100")
+	for _, name := range names[:2] {
+		f.start(name, 100*60)
+	}
+	f.settled(3 * time.Second)
+	share := idle()
+	f.quotaCommand("set", f.url, "--rps", "20")
+	slow := time.Now()
+	time.Sleep(4 * time.Second)
+	f.quotaCommand("pause", f.url, "--for", "1m")
+	paused := time.Now()
+	time.Sleep(2 * time.Second)
+	shown := f.quotaCommand("show", f.url)
+	f.quotaCommand("resume", f.url)
+	resumed := time.Now()
+	time.Sleep(2 * time.Second)
+	r := run{idle: share()}
+	f.tooMany(r, 20, slow.Add(time.Second), paused)
+	if n := f.count(paused.Add(50*time.Millisecond+stall()), resumed); n > 0 {
+		t.Errorf("%d requests in the pause", n)
+	}
+	if f.count(resumed, time.Now()) == 0 {
+		t.Error("nothing is sent after the pause")
+	}
+	for _, word := range []string{"partner", "20", "paused"} {
+		if !strings.Contains(shown, word) {
+			t.Errorf("show does not say %q", word)
+		}
+	}
+}
