@@ -29,8 +29,10 @@ sqlite3 tool shows its view "items".`,
   penstock journal show nightly
   penstock journal export nightly --only failed,unknown > again.ndjson
   penstock journal forget nightly "data/2026-11-*/**"
+  penstock journal merge nightly "nightly-*-of-5"
   penstock journal prune --older-than 90d`,
-	}, "command", journalList(), journalShow(), journalExport(), journalForget(), journalPrune())
+	}, "command", journalList(), journalShow(), journalExport(), journalForget(), journalMerge(),
+		journalPrune())
 }
 
 func noArguments(cmd *cobra.Command, args []string) error {
@@ -57,15 +59,21 @@ func openJournal(name string) (*journal.Reader, error) {
 		return nil, local(err)
 	}
 	path, err := statedir.Find(dir, name)
-	if absent, ok := errors.AsType[*statedir.NotFoundError](err); ok {
-		similar := suggest(statedir.Name(name), absent.Known)
-		return nil, fmt.Errorf("%w; %s", err, meant(similar, "see penstock journal list"))
-	}
 	if err != nil {
-		return nil, err
+		return nil, noJournal(name, err)
 	}
 	r, err := journal.OpenReader(path)
 	return r, local(err)
+}
+
+// noJournal adds to an error of statedir.Find which name may have been meant.
+func noJournal(name string, err error) error {
+	absent, ok := errors.AsType[*statedir.NotFoundError](err)
+	if !ok {
+		return err
+	}
+	similar := suggest(statedir.Name(name), absent.Known)
+	return fmt.Errorf("%w; %s", err, meant(similar, "see penstock journal list"))
 }
 
 func completeJournals(

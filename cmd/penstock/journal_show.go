@@ -94,6 +94,9 @@ func (s shown) text(w io.Writer) error {
 		fmt.Fprintf(table, "captured\tof %s delivered; the last one %s\n",
 			human.Count(s.receipts.Items), human.When(s.receipts.Last, time.Now()))
 	}
+	if s.Shards != nil {
+		fmt.Fprintf(table, "of\t%s\n", s.Shards)
+	}
 	for _, wait := range s.waits {
 		fmt.Fprintf(table, "wait\t%s asked to wait until %s\n",
 			human.Printable(wait.Origin), human.Instant(wait.Until, time.Now()))
@@ -162,10 +165,14 @@ func (s shown) json() any {
 		OtherErrors int64               `json:"other_errors"`
 		Command     string              `json:"command"` // to go on
 
+		Shards        []string   `json:"shards"`         // of which it has all; none: of the whole
 		Captured      int64      `json:"captured"`       // delivered items with captured values
 		LastDelivered *time.Time `json:"last_delivered"` // null: none was
 	}{toJSON(s.Info), []runJSON{}, s.summary.Errors, s.summary.OtherErrors, s.Command,
-		s.receipts.Items, instant(s.receipts.Last)}
+		[]string{}, s.receipts.Items, instant(s.receipts.Last)}
+	for _, shard := range s.Shards {
+		v.Shards = append(v.Shards, shard.String())
+	}
 	for _, run := range s.runs {
 		r := runJSON{instant(run.Started), instant(run.Finished), nil, run.Command, run.Version}
 		if r.Finished != nil {

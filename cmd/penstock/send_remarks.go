@@ -45,7 +45,7 @@ func (f *sendFlags) remarks(hints bool) (remarks []string) {
 	o := f.run
 	remarks = slices.Concat(f.environment.warnings(), f.access.remark(&f.environment),
 		o.Found.Warnings)
-	if o.Found.Items == 0 && !o.Found.Partial {
+	if _, inAll := o.Source.Divided(o.Found); o.Found.Items+inAll == 0 && !o.Found.Partial {
 		where := cmp.Or(f.source.Manifest, strings.Join(f.source.Paths, ", "))
 		remarks = append(remarks,
 			human.Join("; ", "0 files in "+where, status.LeftOut(o.Found.LeftOut)))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -83,29 +84,37 @@ func (f *sendFlags) checkDivision(path string) error {
 	}
 	dir := filepath.Dir(path)
 	related, _ := statedir.Related(dir, f.whole)
-	var files, names []string
+	var files []string
 	for _, name := range related {
 		if name != statedir.Name(path) {
 			files = append(files, filepath.Join(dir, name+statedir.Suffix))
 		}
 	}
-	for _, file := range journal.Ahead(path, f.run.Shard, files) {
-		names = append(names, shell.Quote(statedir.Name(file)))
-	}
-	if names == nil {
+	ahead := journal.Ahead(path, f.run.Shard, files)
+	if ahead == nil {
 		return nil
 	}
 	now := "without --shard"
 	if !f.run.Shard.IsWhole() {
 		now = "--shard " + f.run.Shard.String()
 	}
-	const most = 8
-	shown := names[:min(len(names), most)]
-	if len(names) > most {
-		shown = append(shown, "…")
-	}
 	return fmt.Errorf("%s: other runs have divided the same work in another way, and what they "+
 		"delivered would be sent again; divide it as they did, or first have this run know it: "+
 		"penstock journal merge %s %s", now, shell.Quote(statedir.Name(path)),
-		strings.Join(shown, " "))
+		strings.Join(asArguments(ahead), " "))
+}
+
+// asArguments names journals in the state directory, those of a division by a pattern.
+func asArguments(paths []string) (names []string) {
+	for _, path := range paths {
+		name := statedir.Name(path)
+		if whole, shard := statedir.OfShard(name); shard != "" {
+			_, of, _ := strings.Cut(shard, "/")
+			name = whole + "-*-of-" + of
+		}
+		if name = shell.Quote(name); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

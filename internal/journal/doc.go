@@ -16,6 +16,7 @@
 // or the sqlite3 tool. At rest it is a single file that can be read without writing anything beside
 // it.
 //
-// Two runs cannot use one journal: the second gets an [*InUseError]. The package does not follow a
-// journal over machines, and does not merge journals.
+// Two runs cannot use one journal: the second gets an [*InUseError]. Runs of shards of the same
+// work have a journal each, and [Merge] has one journal know what others know. A run for items of
+// which a journal does not have all that was done gets a [*ShardError].
 package journal

@@ -30,7 +30,8 @@ type Options struct {
 	Version string    // of the program
 	Started time.Time // start of the run; if zero, now
 
-	Shard item.Shard // that the run is for
+	Shard    item.Shard // that the run is for
+	anyShard bool       // it is no run
 
 	// Wait waits until another run that uses the journal has ended, instead of returning an
 	// *InUseError.
@@ -229,8 +230,10 @@ func (j *Journal) load(ctx context.Context, o Options) (w *writer, err error) {
 	if err := j.past.read(ctx, j.conn, found, head.Size); err != nil {
 		return nil, err
 	}
-	if err := j.shards.check(o.Path, o.Shard); err != nil {
-		return nil, err
+	if !o.anyShard {
+		if err := j.shards.check(o.Path, o.Shard); err != nil {
+			return nil, err
+		}
 	}
 	// Nothing was written so far: what is damaged stays as it is.
 	if err := migrate(ctx, j.conn, found); err != nil {

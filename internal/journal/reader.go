@@ -123,9 +123,11 @@ func (r *Reader) Info() (info Info, err error) {
 	info.Path, info.Size = r.path, size
 	info.Running = lockfile.Held(r.real)
 	info.Killed = info.Killed && !info.Running
-	if info.Shards, err = readShards(ctx, r.conn, r.version); err != nil {
+	all, err := readShards(ctx, r.conn, r.version)
+	if err != nil {
 		return info, err
 	}
+	info.Shards = all.incomplete()
 	info.Counts = make(Counts)
 	err = each(ctx, r.conn, func(scan scanFunc) error {
 		var name string

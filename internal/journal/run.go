@@ -17,6 +17,7 @@ type Run struct {
 	Target, Method string
 	Command        string
 	Version        string // of the program
+	ByResults      bool   // its items were selected by results
 	Shard          string // "2/5"; empty for all items
 }
 
@@ -30,7 +31,7 @@ func (r *Reader) Runs() (runs []Run, err error) {
 		var finished, status sql.NullInt64
 		err := scan(&started, &finished, &status,
 			&run.Target, &run.Method, &run.Command, &run.Version,
-			&run.Shard)
+			&run.ByResults, &run.Shard)
 		run.Started = time.UnixMilli(started)
 		if finished.Valid {
 			run.Finished = time.UnixMilli(finished.Int64)
@@ -39,7 +40,7 @@ func (r *Reader) Runs() (runs []Run, err error) {
 		runs = append(runs, run)
 		return err
 	}, ofVersion(r.version, `SELECT started, finished, exit_status, target, method, command,
-		version, shard FROM run ORDER BY started, n`))
+		version, by_results, shard FROM run ORDER BY started, n`))
 	return runs, err
 }
 

@@ -1,9 +1,12 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,40 +14,90 @@ import (
 	"github.com/penstock/penstock/internal/item"
 )
 
-// Shards are those of which a journal has all that was done. If there are none, it has what was
-// done of the whole.
+// Shards are those of which a journal has all that was done, where it does not have all that was
+// done of their work. They may be of several divisions of it.
 type Shards []item.Shard
 
-// String names them, such as "2/5" or "1, 2 and 4 of 5".
+// String names them, such as "shard 2/5" or "shards 1, 2 and 4 of 5".
 func (s Shards) String() string {
-	if len(s) == 1 {
-		return s[0].String()
-	}
-	return fmt.Sprintf("%s of %d", numbers(s), s[0].Of)
-}
-
-func numbers(s Shards) string {
 	var words []string
-	for _, shard := range s {
-		words = append(words, fmt.Sprint(shard.Number))
+	for of := range s.divisions() {
+		var numbers []string
+		for _, shard := range of {
+			numbers = append(numbers, strconv.Itoa(shard.Number))
+		}
+		const most = 10
+		n := len(numbers)
+		switch last := n - 1; {
+		case n == 1:
+			words = append(words, "shard "+of[0].String())
+		case n > most:
+			words = append(words, fmt.Sprintf("%d shards of %d", n, of[0].Of))
+		default:
+			words = append(words, fmt.Sprintf("shards %s and %s of %d",
+				strings.Join(numbers[:last], ", "), numbers[last], of[0].Of))
+		}
 	}
-	if n := len(words); n > 1 {
-		return strings.Join(words[:n-1], ", ") + " and " + words[n-1]
-	}
-	return words[0]
+	return strings.Join(words, ", ")
 }
 
-// Missing returns the other shards of the same work.
-func (s Shards) Missing() (missing Shards) {
-	if len(s) == 0 {
-		return nil
+// divisions yields the shards of each division.
+func (s Shards) divisions() iter.Seq[Shards] {
+	return func(yield func(Shards) bool) {
+		for len(s) > 0 {
+			n := 1
+			for n < len(s) && s[n].Of == s[0].Of {
+				n++
+			}
+			if !yield(s[:n:n]) {
+				return
+			}
+			s = s[n:]
+		}
 	}
-	for i := 1; i <= s[0].Of; i++ {
-		if shard := (item.Shard{Number: i, Of: s[0].Of}); !slices.Contains(s, shard) {
-			missing = append(missing, shard)
+}
+
+// Missing returns those that complete them.
+func (s Shards) Missing() (missing Shards) {
+	for of := range s.divisions() {
+		for i, next := 1, of; i <= of[0].Of; i++ {
+			if len(next) > 0 && next[0].Number == i {
+				next = next[1:]
+			} else {
+				missing = append(missing, item.Shard{Number: i, Of: of[0].Of})
+			}
 		}
 	}
 	return missing
+}
+
+// with returns both.
+func (s Shards) with(others ...item.Shard) Shards {
+	both := slices.Concat(s, others)
+	slices.SortFunc(both, func(a, b item.Shard) int {
+		return cmp.Or(cmp.Compare(a.Of, b.Of), cmp.Compare(a.Number, b.Number))
+	})
+	return slices.Compact(both)
+}
+
+// incomplete returns them without those divisions of which there are all shards: that is the whole.
+func (s Shards) incomplete() (left Shards) {
+	for of := range s.divisions() {
+		if len(of) < of[0].Of {
+			left = append(left, of...)
+		}
+	}
+	return left
+}
+
+// reopen returns them without the division into so many, if that is complete.
+func (s Shards) reopen(count int) (left Shards) {
+	for of := range s.divisions() {
+		if len(of) < of[0].Of || of[0].Of != count {
+			left = append(left, of...)
+		}
+	}
+	return left
 }
 
 // A ShardError says that a run is for items of which a journal does not have all that was done:
@@ -56,20 +109,18 @@ type ShardError struct {
 }
 
 func (e *ShardError) Error() string {
-	what := "shard "
-	if len(e.Has) > 1 {
-		what = "shards "
-	}
 	want := "all items"
 	if !e.Want.IsWhole() {
 		want = "shard " + e.Want.String()
 	}
-	return fmt.Sprintf("journal %s: is of %s%s, and this run is for %s", e.Path, what, e.Has, want)
+	return fmt.Sprintf("journal %s: is of %s, and this run is for %s", e.Path, e.Has, want)
 }
 
 // check returns a [*ShardError] unless a run for a shard can go on from them.
 func (s Shards) check(path string, want item.Shard) error {
-	if len(s) == 0 || slices.Contains(s, want) {
+	s = s.incomplete()
+	other := func(s item.Shard) bool { return s.Of != want.Of }
+	if len(s) == 0 || slices.Contains(s, want) && !slices.ContainsFunc(s, other) {
 		return nil
 	}
 	return &ShardError{path, s, want}
@@ -117,6 +168,23 @@ func history(path string) (runs []Run, known bool, err error) {
 	return runs, known, err
 }
 
+// writeShards replaces what readShards returns.
+func writeShards(ctx context.Context, conn *dbfile.Conn, all Shards) error {
+	if _, err := conn.ExecContext(ctx, "DELETE FROM shard"); err != nil {
+		return err
+	}
+	for _, s := range all {
+		_, err := conn.ExecContext(ctx, "INSERT INTO shard (number, of_all) VALUES (?,?)",
+			s.Number, s.Of)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readShards returns the shards whose runs, or whose journals, have made a journal what it is since
+// it was last of the whole.
 func readShards(ctx context.Context, conn *dbfile.Conn, version int) (all Shards, err error) {
 	if version < 6 {
 		return nil, nil
@@ -124,8 +192,7 @@ func readShards(ctx context.Context, conn *dbfile.Conn, version int) (all Shards
 	err = each(ctx, conn, func(scan scanFunc) error {
 		var s item.Shard
 		err := scan(&s.Number, &s.Of)
-		if err == nil && (s.Number < 1 || s.Number > s.Of || s.Of > item.MostShards ||
-			len(all) > 0 && all[0].Of != s.Of) {
+		if err == nil && (s.Number < 1 || s.Number > s.Of || s.Of > item.MostShards) {
 			err = fmt.Errorf("%w: there is a shard %s", errDamaged, s)
 		}
 		all = append(all, s)

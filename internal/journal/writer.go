@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/penstock/penstock/internal/dbfile"
@@ -201,12 +202,7 @@ func (w *writer) transact(batch []entry) (err error) {
 		return err
 	}
 	for i := range batch {
-		e := &batch[i]
-		key, kind := e.keyColumns()
-		if _, err = w.upsert.ExecContext(ctx, e.n, int64(e.ID), e.Size, nanos(e.ModTime),
-			int64(e.Mark), e.State.String(), e.Doubt, kind, e.Attempts, millis(e.First),
-			e.Last.UnixMilli(), e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, key, e.Error,
-			digest(e.Digest), e.Older, captured(e.Captured)); err != nil {
+		if err = w.put(ctx, batch[i].n, &batch[i].Item); err != nil {
 			break
 		}
 	}
@@ -216,6 +212,16 @@ func (w *writer) transact(batch []entry) (err error) {
 	if err != nil {
 		w.conn.ExecContext(ctx, "ROLLBACK") // SQLite may have done so itself
 	}
+	return err
+}
+
+// put writes the row n.
+func (w *writer) put(ctx context.Context, n int64, e *Item) error {
+	key, kind := e.keyColumns()
+	_, err := w.upsert.ExecContext(ctx, n, int64(e.ID), e.Size, nanos(e.ModTime),
+		int64(e.Mark), e.State.String(), e.Doubt, kind, e.Attempts, millis(e.First),
+		e.Last.UnixMilli(), e.HTTPStatus, e.Method, e.Path, e.Rel, e.URL, key, e.Error,
+		digest(e.Digest), e.Older, captured(e.Captured))
 	return err
 }
 
@@ -235,10 +241,11 @@ func (w *writer) enter() (err error) {
 	ctx := context.Background()
 	s, shard := w.o.Shard, ""
 	if !s.IsWhole() { // before the run, which would else be one for all items
-		_, err := w.conn.ExecContext(ctx,
-			"INSERT OR IGNORE INTO shard (number, of_all) VALUES (?,?)", s.Number, s.Of)
-		if err != nil {
-			return err
+		of := w.j.shards.incomplete().with(s)
+		if !slices.Equal(of, w.j.shards) {
+			if err := writeShards(ctx, w.conn, of); err != nil {
+				return err
+			}
 		}
 		shard = s.String()
 	}

@@ -13,24 +13,35 @@ func ForShard(file string, number, all int) string {
 	return fmt.Sprintf("%s-%d%s%d%s", strings.TrimSuffix(file, Suffix), number, of, all, Suffix)
 }
 
+// OfShard returns the name that the journal of the whole has, of the name of a journal, and which
+// shard that is of, such as 2/5; "" if it is none.
+func OfShard(name string) (whole, shard string) {
+	rest, all, found := cutLast(name, of)
+	whole, number, dash := cutLast(rest, "-")
+	if !found || !dash || !isNumber(number) || !isNumber(all) {
+		return name, ""
+	}
+	return whole, number + "/" + all
+}
+
+func cutLast(s, separator string) (before, after string, found bool) {
+	i := strings.LastIndex(s, separator)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(separator):], true
+}
+
+func isNumber(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+
 // Related returns the names in dir of the journals of the same work as that whose file has a name
 // of FileName: of the whole, and of shards. Where there is no directory there are none.
 func Related(dir, file string) (related []string, err error) {
-	whole := Name(file)
 	names, err := Names(dir)
 	for _, name := range names {
-		rest, found := strings.CutPrefix(name, whole)
-		if found && (rest == "" || isShard(rest)) {
+		if whole, _ := OfShard(name); name == Name(file) || whole == Name(file) {
 			related = append(related, name)
 		}
 	}
 	return related, err
 }
-
-// isShard reports whether a name ends as that of a shard's journal.
-func isShard(end string) bool {
-	number, all, found := strings.Cut(strings.TrimPrefix(end, "-"), of)
-	return found && end[0] == '-' && isNumber(number) && isNumber(all)
-}
-
-func isNumber(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }

@@ -57,25 +57,11 @@ func Division(items []int64) string {
 
 // otherShard says what to do where a journal is of other shards than the run.
 func otherShard(e *journal.ShardError) string {
-	if e.Has[0].Of == e.Want.Of {
+	ofAnother := func(s item.Shard) bool { return s.Of != e.Want.Of }
+	if !slices.ContainsFunc(e.Has, ofAnother) {
 		return "each shard has a journal of its own: give it another --journal FILE, or none"
 	}
-	text := "what other runs have delivered would be sent again: "
-	if missing := e.Has.Missing(); missing != nil {
-		text += "first merge the journal of " + MissingShards(missing) +
-			" into it (penstock journal merge), or "
-	}
-	return text + "give --shard " + e.Has[0].String()
-}
-
-// MissingShards names some of many shards, of which there is at least one.
-func MissingShards(s journal.Shards) string {
-	const most = 10
-	if n := len(s); n > most {
-		return fmt.Sprintf("%d other shards of %d", n, s[0].Of)
-	}
-	if len(s) == 1 {
-		return "shard " + s.String()
-	}
-	return "shards " + s.String()
+	return "what others have delivered would be sent again: first merge the journals of " +
+		e.Has.Missing().String() + " into it (penstock journal merge), or give --shard " +
+		e.Has[0].String()
 }
