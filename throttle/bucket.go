@@ -40,6 +40,8 @@ type BucketStats struct {
 
 	// Unclaimed counts the grants whose token had fallen due before anybody came for it. While it
 	// grows, more callers would make use of more of the rate. An unlimited bucket does not count.
+	// With a [Leaser] it also counts the slots that went void while nobody waited, and the leases
+	// that had all that was asked for and were used up by the last that waited.
 	Unclaimed int64
 }
 

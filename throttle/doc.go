@@ -11,10 +11,20 @@
 // Bucket, Bandwidth, Upstream and Transport behave alike under load. Callers wait in the order in
 // which they came; each waiting caller costs a parked goroutine and less than a kilobyte. A caller
 // whose context ends leaves at once and has used up nothing. A changed limit, a pause or its end
-// also acts on callers that wait already. There is nothing to start and nothing to close.
+// also acts on callers that wait already. There is nothing to start and nothing to close. With a
+// [Leaser] a call of its Lease may still be under way when no caller waits any more;
+// [Upstream.Stop] ends its context.
 //
-// The package does not retry, and shares nothing between processes. Whether to send a request again
-// is decided by the package retry, which goes above a Transport.
+// The package does not retry. Whether to send a request again is decided by the package retry,
+// which goes above a Transport.
+//
+// # Several processes
+//
+// Limits are those of one process. Where several share what a server allows, a [Leaser] says at
+// which instants each of them may send; see [Transport.LeaserFor] and [Upstream.SetLeaser]. A limit
+// of requests in flight is divided by [Upstream.Cap], and a cool-down that one process has heard of
+// is passed on by [Upstream.Pause]. What carries all that between them, such as a database, is up
+// to the program: this package has the interface, and no network.
 //
 // # How many goroutines
 //

@@ -11,14 +11,15 @@ import (
 //
 // Its methods may be called concurrently, by one goroutine at a time for each upstream.
 type Leaser interface {
-	// Lease asks for that many slots, 1 or more, and returns those that are granted. It is asked
-	// while callers wait, somewhat before the slots that they have are used up. It should return
-	// within a few hundred milliseconds, and must when ctx ends, as it does with [Upstream.Stop].
+	// Lease asks for that many slots, 1 or more, and returns those that are granted, which may be
+	// fewer. It is asked while callers wait, somewhat before the slots that they have are used up.
+	// It should return within a few hundred milliseconds, and must when ctx ends, as it does with
+	// [Upstream.Stop] and when another Leaser takes its place.
 	//
 	// Nothing is sent without a slot, so after an error nothing is until Lease, which is asked
 	// again, grants some: at the instant that the error's method RetryAt() time.Time returns, if it
 	// has one, or else a second later. If that is the zero Time, which means never, all callers
-	// that wait fail with the error.
+	// that wait fail with an error that wraps it; Lease is asked again for those that come later.
 	Lease(ctx context.Context, want int) (Lease, error)
 }
 
@@ -30,8 +31,8 @@ type Lease struct {
 	Every time.Duration // if zero, all slots are due at First
 	N     int           // if zero or less, none is granted
 
-	// Again is when to ask again. If it is zero, where N is above zero when all but the slots of
-	// this lease are used up, and else after a second.
+	// Again is when to ask again at the earliest. If it is zero, where N is above zero when all but
+	// the slots of this lease are used up, and else after a second.
 	Again time.Time
 }
 
@@ -39,11 +40,12 @@ type Lease struct {
 // attempt takes as many as its weight, and Limits hold besides. What another Leaser has granted
 // before is not used. If nil, no slot is needed.
 //
-// How many slots to ask for follows from the callers that wait, so that a process with little to do
-// asks for little: as many as wait, and twice as many as the last time while they are used up. A
-// Leaser that has others to serve, too, grants no more than fall due within some 100 ms: what is
-// granted and not used is lost for all. While callers use up what is granted the next lease is
-// asked for at once, and else at most 20 times a second.
+// How many slots are asked for follows from the callers that wait and from how many were used
+// lately, so that a process with little to do leaves them to others. A Leaser that serves others,
+// too, grants no more than fall due within some 100 ms, as what is granted and not used is lost for
+// all. If its slots are used up while callers wait, it is asked again at once, and else at most 20
+// times a second. So where many slots are wanted by others, a caller that sends one request after
+// the other gets about 20 a second: start more goroutines.
 //
 // An upstream of a [Transport] whose Leaser was changed by SetLeaser is not forgotten.
 func (u *Upstream) SetLeaser(leaser Leaser) {
@@ -54,8 +56,10 @@ func (u *Upstream) SetLeaser(leaser Leaser) {
 }
 
 // Cap lets at most n requests be in flight until the given instant, besides what Limits allow, and
-// then none until it is called again. If n is negative, there is no such limit. It is for a limit
-// that processes share: what one of them was allotted it must not use for longer than that, as
-// another will get it, and so the instant passes while the machine is suspended, too, or its clock
-// is set.
+// then none until it is called again. If n is negative, there is no such limit. Requests that are
+// in flight already stay, also if they are more.
+//
+// It is for a limit that processes share: what one of them was allotted for some time may be
+// another's afterwards. So a cap also ends when the machine was suspended. The limits that are
+// found do not follow it: to be held by a cap says nothing of the server.
 func (u *Upstream) Cap(n int, until time.Time) { u.line.setCap(n, until) }

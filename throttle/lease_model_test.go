@@ -65,7 +65,7 @@ func TestLeaserEqualsModel(t *testing.T) {
 }
 
 func compareLeaser(t *testing.T, seed uint64) {
-	rnd := rand.New(rand.NewPCG(seed, 0))
+	rnd, grants := rand.New(rand.NewPCG(seed, 0)), rand.New(rand.NewPCG(seed, 1))
 	begin := time.Now()
 	now := func() time.Duration { return time.Since(begin) }
 	var (
@@ -94,7 +94,7 @@ func compareLeaser(t *testing.T, seed uint64) {
 	}
 	leaser := newFakeLeaser(func(ctx context.Context, want int) (Lease, error) {
 		mu.Lock()
-		takes, fails := time.Duration(rnd.Int64N(int64(20*ms))), rnd.IntN(10) == 0
+		takes, fails := time.Duration(grants.Int64N(int64(20*ms))), grants.IntN(10) == 0
 		mu.Unlock()
 		select {
 		case <-time.After(takes):
@@ -107,10 +107,10 @@ func compareLeaser(t *testing.T, seed uint64) {
 			return Lease{}, &PausedError{Until: time.Now().Add(takes)}
 		}
 		pass()
-		n := rnd.IntN(want + 1)
-		first := max(last, now()) + time.Duration(rnd.Int64N(int64(30*ms)))
-		every := time.Duration(rnd.Int64N(int64(10 * ms)))
-		if rnd.IntN(5) == 0 {
+		n := grants.IntN(want + 1)
+		first := max(last, now()) + time.Duration(grants.Int64N(int64(30*ms)))
+		every := time.Duration(grants.Int64N(int64(10 * ms)))
+		if grants.IntN(5) == 0 {
 			every = 0
 		}
 		note("%d of %d from %v every %v", n, want, first, every)
@@ -179,7 +179,10 @@ func compareLeaser(t *testing.T, seed uint64) {
 		}
 		mu.Unlock()
 		synctest.Wait()
-		if got, want := u.Stats().Waiting, len(m.queue); got != want {
+		mu.Lock()
+		got, want := u.Stats().Waiting, len(m.queue)
+		mu.Unlock()
+		if got != want {
 			t.Errorf("%v: %d wait, want %d", now(), got, want)
 			break
 		}

@@ -108,6 +108,7 @@ func TestLeaser(t *testing.T) {
 		s := u.Stats()
 		want(t, "waited", s.Waited, Waited{Quota: 31 * time.Millisecond})
 		want(t, "holding", s.Holding, HoldingNone)
+		want(t, "unclaimed", s.Unclaimed, 1) // all that was wanted was used, and nobody waits
 	})
 }
 
