@@ -9,7 +9,8 @@ import (
 // a request may be sent, its slots, and no instant to two of them; see [Upstream.SetLeaser] and
 // [Transport.LeaserFor].
 //
-// Its methods may be called concurrently, by one goroutine at a time for each upstream.
+// Its methods may be called concurrently, by one goroutine at a time for each upstream that it was
+// set for.
 type Leaser interface {
 	// Lease asks for that many slots, 1 or more, and returns those that are granted, which may be
 	// fewer. It is asked while callers wait, somewhat before the slots that they have are used up.

@@ -122,10 +122,7 @@ func (l *line) takeLocked(now time.Duration, n int) bool {
 	given, ok := l.mu.take(now, n)
 	if ok {
 		if l.mu.share != nil {
-			l.takeSlotsLocked(now, n, false)
-			if l.mu.limit == rate.Inf && l.mu.share.leases != nil {
-				l.mu.unclaimed++
-			}
+			l.takeUnclaimedLocked(now, n)
 		}
 		l.mu.granted += int64(n)
 		l.mu.given = given
@@ -197,9 +194,7 @@ func (l *line) stop(err error) {
 	defer l.mu.Unlock()
 	if l.mu.err == nil {
 		l.mu.err = err
-		if s := l.mu.share; s != nil && s.leases != nil {
-			s.leases.cancel()
-		}
+		l.mu.share.stop()
 		l.mu.queue.stop(err)
 		l.holdLocked(HoldingNone)
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // A share is what a [line] has of limits that it shares with other processes. The line's lock
@@ -43,6 +45,13 @@ func (l *line) setLeaser(leaser Leaser) {
 		s.leases = &leases{leaser: leaser, ctx: ctx, cancel: cancel}
 	}
 	l.setShareLocked(s)
+}
+
+// stop ends the calls of the Leaser.
+func (s *share) stop() {
+	if s != nil && s.leases != nil {
+		s.leases.cancel()
+	}
 }
 
 // setCap lets at most n be in flight until the given instant, and then none. If n is negative,
@@ -152,6 +161,15 @@ func (l *line) leasedLocked(now time.Duration, n int) bool {
 func (l *line) takeSlotsLocked(now time.Duration, n int, waiting bool) {
 	if x := l.mu.share.leases; x != nil {
 		x.slots.take(now, n, waiting)
+	}
+}
+
+// takeUnclaimedLocked takes n slots that fell due before anybody came for them. It requires that mu
+// is held, and that there is a share.
+func (l *line) takeUnclaimedLocked(now time.Duration, n int) {
+	l.takeSlotsLocked(now, n, false)
+	if l.mu.limit == rate.Inf && l.mu.share.leases != nil { // else their tokens were counted
+		l.mu.unclaimed++
 	}
 }
 
