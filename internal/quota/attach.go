@@ -59,20 +59,12 @@ func (q *Quota) Attach(u Upstream) (detach func()) {
 	q.wake()
 	return func() {
 		q.mu.Lock()
-		attached := q.mu.attached[a]
-		delete(q.mu.attached, a)
-		limited := a.limited
-		if attached && limited {
+		if q.mu.attached[a] && a.limited {
 			q.mu.left = append(q.mu.left, a.name)
 		}
+		delete(q.mu.attached, a)
 		q.mu.Unlock()
-		if !attached {
-			return
-		}
-		u.SetLeaser(nil)
-		if limited {
-			u.Cap(-1, time.Time{})
-		}
+		q.fit(a)
 		q.wake()
 	}
 }
@@ -100,8 +92,13 @@ func (q *Quota) refit() {
 // fit has an upstream obey the settings. Where what is in flight is limited from now on, it may
 // have nothing in flight until the server says how much of it is its own.
 func (q *Quota) fit(a *attachment) {
+	q.fitting.Lock()
+	defer q.fitting.Unlock()
 	q.mu.Lock()
 	s := q.mu.view.settings
+	if !q.mu.attached[a] {
+		s = Settings{}
+	}
 	leased, before := a.leased, a.limited
 	a.leased, a.limited = s.Rate > 0, s.InFlight > 0
 	if a.limited && !before {

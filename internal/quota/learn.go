@@ -149,6 +149,18 @@ func (q *Quota) Resume(ctx context.Context) error {
 // Set changes those of the settings that are not nil, for all processes and at once. Zero removes
 // one.
 func (q *Quota) Set(ctx context.Context, c Changes) error {
+	var s Settings
+	s.Rate, s.Burst, s.InFlight = deref(c.Rate), deref(c.Burst), deref(c.InFlight)
+	if err := s.validate(); err != nil {
+		return err
+	}
 	_, err := q.call(ctx, setScript, "", c.args()...)
 	return err
+}
+
+func deref[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
 }

@@ -33,7 +33,11 @@ func (q *Quota) run() {
 			q.beat()
 			q.find()
 		}
-		timer.Reset(max(time.Until(q.due(last)), time.Millisecond))
+		next := time.Until(q.due(last))
+		if q.Settings().InFlight > 0 { // to look meanwhile whether more is wanted
+			next = min(next, beatLeast)
+		}
+		timer.Reset(max(next, time.Millisecond))
 	}
 }
 
@@ -54,8 +58,7 @@ func (q *Quota) due(last time.Time) time.Time {
 		return last.Add(beatSoon)
 	}
 	due := earliest(last.Add(beatEvery), c.last.Add(beatQuiet))
-	due = latest(due, last.Add(beatLeast))
-	return due
+	return latest(due, last.Add(beatLeast))
 }
 
 func earliest(a, b time.Time) time.Time {

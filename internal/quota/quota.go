@@ -11,6 +11,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -25,6 +27,20 @@ type Settings struct {
 	Rate     rate.Limit // requests a second, of all processes together
 	Burst    int        // how many may leave at once after a time of rest; if zero, 1
 	InFlight int        // requests in flight at any time, of all processes together
+}
+
+// validate reports a value that cannot be.
+func (s Settings) validate() error {
+	switch r := float64(s.Rate); {
+	case r < 0, math.IsNaN(r), math.IsInf(r, 0):
+		return fmt.Errorf("the rate of a quota must be a number of requests a second, not %v", r)
+	case s.Burst < 0:
+		return fmt.Errorf("the burst of a quota must not be negative: %d", s.Burst)
+	case s.InFlight < 0:
+		return fmt.Errorf("the limit of requests in flight of a quota must not be negative: %d",
+			s.InFlight)
+	}
+	return nil
 }
 
 // Down is what a process does while the Redis server cannot be reached.
@@ -75,7 +91,8 @@ type Quota struct {
 	ctx    context.Context
 	nudge  chan struct{}
 
-	notify sync.Mutex // Options.Notify is called with it held
+	notify  sync.Mutex // Options.Notify is called with it held
+	fitting sync.Mutex // upstreams are told of settings with it held
 
 	mu struct {
 		sync.Mutex
@@ -106,6 +123,9 @@ func Open(ctx context.Context, rawURL string, o Options) (*Quota, error) {
 }
 
 func open(ctx context.Context, t *target, o Options) (*Quota, error) {
+	if err := o.Settings.validate(); err != nil {
+		return nil, err
+	}
 	client, err := t.connect()
 	if err != nil {
 		return nil, err
