@@ -27,12 +27,13 @@ end
 
 local slack = chunk * each / 2
 local ahead = horizon / 2
-if start >= now + horizon + slack then
+if start >= now + horizon * 1.25 + slack then
   return answer('0', '0', '0', text(start - now - horizon), text(own))
 end
--- A host that is ahead lets others go first, unless the line would run dry.
-if own > now + ahead + slack and start > now + ahead / 2 then
-  return answer('0', '0', '0', text(math.min(own - ahead, start - ahead / 2) - now), text(own))
+-- A host whose last slot is far ahead lets others go first, unless the line would run dry.
+local last = own - each
+if last > now + ahead + slack and start > now + ahead / 2 then
+  return answer('0', '0', '0', text(math.min(last - ahead, start - ahead / 2) - now), text(own))
 end
 
 local n, spacing = math.min(want, chunk), each

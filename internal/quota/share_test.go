@@ -1,0 +1,182 @@
+package quota
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/throttle"
+)
+
+// A record is when requests were sent, by all hosts of a test.
+type record struct {
+	mu   sync.Mutex
+	sent []time.Time
+	by   map[int]int
+	wg   sync.WaitGroup // of those who send
+}
+
+func (r *record) add(host int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.by == nil {
+		r.by = map[int]int{}
+	}
+	r.sent = append(r.sent, time.Now())
+	r.by[host]++
+}
+
+// windows returns how many were sent in any time of a length, at least and at most, of those that
+// lie between two instants.
+func (r *record) windows(from, to time.Time, length time.Duration) (least, most int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slices.SortFunc(r.sent, time.Time.Compare)
+	place := func(t time.Time) int {
+		n, _ := slices.BinarySearchFunc(r.sent, t, time.Time.Compare)
+		return n
+	}
+	least = len(r.sent)
+	for ; !from.Add(length).After(to); from = from.Add(length / 50) {
+		n := place(from.Add(length)) - place(from)
+		least, most = min(least, n), max(most, n)
+	}
+	return least, most
+}
+
+// each returns how many the hosts sent, the least and the most.
+func (r *record) each(hosts int) (least, most int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	least = len(r.sent)
+	for i := range hosts {
+		least, most = min(least, r.by[i]), max(most, r.by[i])
+	}
+	return least, most
+}
+
+// send sends one request that takes a while.
+func (r *record) send(ctx context.Context, host int, u *throttle.Upstream, takes time.Duration) {
+	p, err := u.Acquire(ctx, 1)
+	if err != nil {
+		return
+	}
+	r.add(host)
+	time.Sleep(takes)
+	p.Done(throttle.Feedback{Signal: throttle.SignalSuccess})
+}
+
+// saturate sends without end, by so many workers, until ctx ends.
+func (r *record) saturate(ctx context.Context, host, workers int, u *throttle.Upstream) {
+	for range workers {
+		r.wg.Go(func() {
+			for ctx.Err() == nil {
+				r.send(ctx, host, u, 20*time.Millisecond)
+			}
+		})
+	}
+}
+
+// trickle sends so many a second, by chance, until ctx ends.
+func (r *record) trickle(ctx context.Context, host int, rate float64, u *throttle.Upstream) {
+	chance := rand.New(rand.NewPCG(1, uint64(host)))
+	r.wg.Go(func() {
+		for ctx.Err() == nil {
+			time.Sleep(time.Duration(chance.ExpFloat64() / rate * 1e9))
+			r.wg.Go(func() { r.send(ctx, host, u, 20*time.Millisecond) })
+		}
+	})
+}
+
+func upstream() *throttle.Upstream {
+	return throttle.NewUpstream(throttle.Limits{InFlight: 1000, Fixed: true})
+}
+
+// All hosts together have the rate, and no more, in equal parts, by a few calls each.
+func TestShares(t *testing.T) {
+	for _, test := range []struct{ hosts, rate, seconds int }{
+		{1, 1000, 5}, {1, 50, 5}, {4, 1000, 5}, {4, 50, 10}, {10, 50, 20}, {10, 3, 60},
+		{100, 1000, 10},
+	} {
+		t.Run(fmt.Sprintf("%d hosts, %d", test.hosts, test.rate), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEngine(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				var r record
+				defer r.wg.Wait()
+				defer cancel()
+				var all []*Quota
+				for i := range test.hosts {
+					q, u := e.host(per(float64(test.rate))), upstream()
+					q.Attach(u)
+					r.saturate(ctx, i, 100, u)
+					all = append(all, q)
+				}
+				length := time.Duration(test.seconds) * time.Second
+				time.Sleep(4 * time.Second)
+				from, before := time.Now(), make([]int64, len(all))
+				for i, q := range all {
+					before[i] = q.Part().RoundTrips
+				}
+				r.mu.Lock()
+				r.by = nil
+				r.mu.Unlock()
+				time.Sleep(length)
+				least, most := r.windows(from, time.Now(), time.Second)
+				if over := max(3, test.rate*3/100); most > test.rate+over {
+					t.Errorf("%d in a second", most)
+				}
+				if least < test.rate*97/100-1 {
+					t.Errorf("only %d in a second", least)
+				}
+				if least, most := r.each(len(all)); most-least > max(most/10, 2) {
+					t.Errorf("one host sent %d, another %d", least, most)
+				}
+				for i, q := range all {
+					if n := q.Part().RoundTrips - before[i]; n > 20*int64(test.seconds) {
+						t.Errorf("host %d made %d calls in %v", i, n, length)
+					}
+				}
+				t.Logf("%d..%d in a second, %d calls in %v", least, most,
+					all[0].Part().RoundTrips-before[0], length)
+			})
+		})
+	}
+}
+
+// What some hosts do not use is for those that can.
+func TestSharesUnequal(t *testing.T) {
+	for _, n := range []int{1000, 50} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEngine(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				var r record
+				defer r.wg.Wait()
+				defer cancel()
+				for i := range 4 {
+					q, u := e.host(per(float64(n))), upstream()
+					q.Attach(u)
+					if i == 0 {
+						r.saturate(ctx, i, 100, u)
+					} else {
+						r.trickle(ctx, i, float64(n)/30, u)
+					}
+				}
+				time.Sleep(2 * time.Second)
+				from := time.Now()
+				time.Sleep(15 * time.Second)
+				least, most := r.windows(from, time.Now(), 10*time.Second)
+				t.Logf("%d..%d in 10 s", least, most)
+				if least < n*97/10 || most > n*1005/100 {
+					t.Errorf("%d to %d of %d", least, most, 10*n)
+				}
+			})
+		})
+	}
+}
