@@ -101,7 +101,7 @@ func upstream() *throttle.Upstream {
 func TestShares(t *testing.T) {
 	for _, test := range []struct{ hosts, rate, seconds int }{
 		{1, 1000, 5}, {1, 50, 5}, {4, 1000, 5}, {4, 50, 10}, {10, 50, 20}, {10, 3, 60},
-		{100, 1000, 10},
+		{100, 300, 4},
 	} {
 		t.Run(fmt.Sprintf("%d hosts, %d", test.hosts, test.rate), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -20,20 +20,24 @@ if tat > now + 2 * horizon then -- the rate was raised
   tat = now + horizon
 end
 local start = math.max(tat, now - (math.max(burst, 1) - 1) * each, pause)
-local own = number(redis.call('HGET', ends, id))
-if own > now + 2 * horizon then
-  own = 0
+
+-- The share of a host lasts as long as it takes that host alone to use it at an equal rate. One
+-- that was slow has credit for a while, so that all have the same in the long run.
+local own, spent = string.match(redis.call('HGET', ends, id) or '', '^(%d+) (%d+)$')
+own, spent = number(own), number(spent)
+if spent == 0 or spent > now + 4 * horizon then
+  spent = now
 end
+spent = math.max(spent, now - horizon)
 
 local slack = chunk * each / 2
 local ahead = horizon / 2
 if start >= now + horizon * 1.25 + slack then
   return answer('0', '0', '0', text(start - now - horizon), text(own))
 end
--- A host whose last slot is far ahead lets others go first, unless the line would run dry.
-local last = own - each
-if last > now + ahead + slack and start > now + ahead / 2 then
-  return answer('0', '0', '0', text(math.min(last - ahead, start - ahead / 2) - now), text(own))
+-- A host that has spent what is to come lets others go first, unless the line would run dry.
+if spent > now + ahead + slack and start > now + ahead / 2 then
+  return answer('0', '0', '0', text(math.min(spent - ahead, start - ahead / 2) - now), text(own))
 end
 
 local n, spacing = math.min(want, chunk), each
@@ -42,5 +46,6 @@ if start < now then -- the burst, at once
   n, spacing = math.min(want, saved), 0
 end
 tat = start + n * each
-redis.call('HSET', ends, id, text(tat))
-return answer(text(n), text(math.max(start - now, 0)), string.format('%.3f', spacing), '0', text(tat))
+redis.call('HSET', ends, id, text(tat) .. ' ' .. text(spent + n * each * rivals))
+return answer(text(n), text(math.max(start - now, 0)), string.format('%.3f', spacing), '0',
+  text(tat))
