@@ -25,7 +25,8 @@ type Upstream interface {
 type attachment struct {
 	upstream Upstream
 	name     string // among those of all processes
-	leased   bool   // it has its slots of the quota; with the Quota's lock held
+	// its slots are of this rate, or it needs none; with the Quota's lock held
+	rate rate.Limit
 
 	// What it was sending at when the others last heard of it; if zero, nothing was found. Only for
 	// the goroutine that keeps in contact.
@@ -38,9 +39,9 @@ type attachment struct {
 	held    int       // what the server was last told that it may have, at the most
 }
 
-// lifetime is for how long a part of what may be in flight is good without news. The scripts keep
-// it a little longer, reckoned from a later instant.
-const lifetime = 9500 * time.Millisecond
+// lifetime is for how long a part of what may be in flight is good without news. The others get it
+// 4 s later, when requests that were begun in time have ended, unless they take longer.
+const lifetime = 6 * time.Second
 
 // Attach has an upstream obey the quota, all of it: its rate, its limit of those in flight and its
 // pauses, as they are at any time. It returns a function that ends that.
@@ -99,15 +100,17 @@ func (q *Quota) fit(a *attachment) {
 	if !q.mu.attached[a] {
 		s = Settings{}
 	}
-	leased, before := a.leased, a.limited
-	a.leased, a.limited = s.Rate > 0, s.InFlight > 0
+	pace, before := a.rate, a.limited
+	a.rate, a.limited = s.Rate, s.InFlight > 0
 	if a.limited && !before {
 		a.may, a.until = 0, time.Time{}
 	}
 	q.mu.Unlock()
-	if s.Rate > 0 && !leased {
-		a.upstream.SetLeaser(q)
-	} else if s.Rate <= 0 && leased {
+	switch {
+	case s.Rate == pace:
+	case s.Rate > 0:
+		a.upstream.SetLeaser(q) // it gives up slots of another rate
+	default:
 		a.upstream.SetLeaser(nil)
 	}
 	if s.InFlight > 0 && !before {

@@ -109,6 +109,17 @@ type word struct {
 
 // beat says how this process is, and renews its part of what may be in flight.
 func (q *Quota) beat() {
+	q.mu.Lock()
+	unsettled := q.mu.unsettled
+	q.mu.Unlock()
+	if unsettled {
+		if _, err := q.call(q.ctx, openScript, "", q.options.Settings.args()...); err != nil {
+			return
+		}
+		q.mu.Lock()
+		q.mu.unsettled = false
+		q.mu.Unlock()
+	}
 	ds := q.demands()
 	w := word{
 		Host: q.options.Host, PID: os.Getpid(), Started: q.started.Unix(),

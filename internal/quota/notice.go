@@ -32,9 +32,13 @@ type Notice struct {
 func (n Notice) String() string {
 	switch n.Kind {
 	case Gone:
+		long := alone
+		if n.Settings.InFlight > 0 {
+			long = lifetime
+		}
 		does := map[Down]string{
-			Share: fmt.Sprintf("going on with a share of 1/%d, for at most %.0f s", n.Hosts,
-				alone.Seconds()),
+			Share: fmt.Sprintf("going on with a share of 1/%d, for at most %.0f s", max(n.Hosts, 1),
+				long.Seconds()),
 			Stop: "nothing is sent until it is back", Local: "going on with a rate of our own",
 		}[n.Down]
 		return fmt.Sprintf("%v; %s", n.Err, does)

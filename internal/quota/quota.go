@@ -167,7 +167,7 @@ func (q *Quota) settle(ctx context.Context) error {
 	if gone := (*UnavailableError)(nil); errors.As(err, &gone) &&
 		q.options.Down == Local && q.options.LocalRate > 0 {
 		q.mu.Lock()
-		q.mu.view.settings = q.options.Settings
+		q.mu.view.settings, q.mu.unsettled = q.options.Settings, true
 		q.mu.contact.fail(time.Now(), err)
 		q.mu.Unlock()
 		return nil

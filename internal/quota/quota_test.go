@@ -27,7 +27,10 @@ type engine struct {
 func newEngine(t *testing.T) *engine {
 	m := miniredis.NewMiniRedis()
 	m.ClockTTL(true)
-	t.Cleanup(m.Close)
+	t.Cleanup(func() {
+		time.Sleep(2 * time.Second) // goroutines of go-redis look at times whether to end
+		m.Close()
+	})
 	return &engine{t: t, m: m}
 }
 
@@ -41,20 +44,75 @@ func (e *engine) dial() (net.Conn, error) {
 }
 
 // open returns a host of the quota "q".
-func (e *engine) open(o Options) (*Quota, error) {
+func (e *engine) open(o Options) (*Quota, error) { return e.openBy(e.dial, o) }
+
+func (e *engine) openBy(dial func() (net.Conn, error), o Options) (*Quota, error) {
 	e.t.Helper()
 	t, err := parse("redis://server/0/q")
 	test.OK(e.t, err)
-	t.dialer = e.dial
+	t.dialer = dial
 	return open(e.t.Context(), t, o)
 }
 
-func (e *engine) host(o Options) *Quota {
+// host returns one that is closed when the test ends.
+func (e *engine) host(o Options) *Quota { return e.via(e.dial, o) }
+
+func (e *engine) via(dial func() (net.Conn, error), o Options) *Quota {
 	e.t.Helper()
-	q, err := e.open(o)
+	q, err := e.openBy(dial, o)
 	test.OK(e.t, err)
-	e.t.Cleanup(func() { test.Check(e.t, q.Close(context.Background())) })
+	e.t.Cleanup(func() { _ = q.Close(context.Background()) }) // it may be closed, or the server
 	return q
+}
+
+// A link is a way to the server that can be cut: what is sent on it is lost then.
+type link struct {
+	e   *engine
+	mu  sync.Mutex
+	cut bool
+}
+
+func newLink(e *engine) *link { return &link{e: e} }
+
+func (l *link) dialIf(yes bool) func() (net.Conn, error) {
+	if !yes {
+		return l.e.dial
+	}
+	return func() (net.Conn, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.cut {
+			a, _ := net.Pipe() // nobody reads
+			return a, nil
+		}
+		c, err := l.e.dial()
+		if err == nil {
+			c = &linked{c, l}
+		}
+		return c, err
+	}
+}
+
+func (l *link) set(cut bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut = cut
+}
+
+// A linked connection drops what is written while its link is cut.
+type linked struct {
+	net.Conn
+	link *link
+}
+
+func (c *linked) Write(b []byte) (int, error) {
+	c.link.mu.Lock()
+	cut := c.link.cut
+	c.link.mu.Unlock()
+	if cut {
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
 }
 
 func per(n float64) Options { return Options{Settings: Settings{Rate: rate.Limit(n)}} }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -105,7 +106,7 @@ func keysOf(name string) []string {
 func (q *Quota) call(
 	ctx context.Context, script *redis.Script, id string, args ...any,
 ) (*answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, max(callTimeout, q.target.patience))
+	limited, cancel := context.WithTimeout(ctx, max(callTimeout, q.target.patience))
 	defer cancel()
 	sent := time.Now()
 	q.mu.Lock()
@@ -116,7 +117,7 @@ func (q *Quota) call(
 	all := append([]any{
 		id, v.hosts, v.booked, v.pauses, left.Microseconds(), p.source, v.version,
 	}, v.settings.args()...)
-	got, err := script.Run(ctx, q.client, q.target.keys, append(all, args...)...).StringSlice()
+	got, err := script.Run(limited, q.client, q.target.keys, append(all, args...)...).StringSlice()
 	received := time.Now()
 	if err == nil {
 		var a *answer
@@ -125,7 +126,7 @@ func (q *Quota) call(
 			return a, nil
 		}
 	}
-	if ctx.Err() != nil && q.ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return nil, context.Cause(ctx)
 	}
 	err = q.target.explain(err)
