@@ -100,15 +100,19 @@ func (q *Quota) byItself(want int) (throttle.Lease, error) {
 	if until <= 0 || !(period > 0) || math.IsInf(period, 0) {
 		return throttle.Lease{}, sleep
 	}
+	if c.offset.base.IsZero() { // there was no contact yet
+		c.offset.see(now.UnixMicro(), now)
+	}
 	period *= 1e6
 	from := float64(max(c.offset.remote(now), q.mu.fallback))
 	shift := float64(rank) * period / float64(max(v.hosts, 1))
 	first := math.Ceil((from-shift)/period)*period + shift
-	n := min(want, max(int(span.Seconds()*1e6/period), 1))
 	at := c.offset.local(int64(first))
-	if at.Sub(now) > until {
+	rest := min(span, until-at.Sub(now))
+	if rest < 0 {
 		return throttle.Lease{}, sleep
 	}
+	n := min(want, max(int(float64(rest.Microseconds())/period), 1))
 	q.mu.fallback = int64(first + (float64(n)-0.5)*period)
 	q.mu.granted += int64(n)
 	return throttle.Lease{First: at, Every: time.Duration(period * 1e3), N: n}, nil

@@ -10,6 +10,9 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
+// near reports whether two instants are the same but for the time of a call.
+func near(a, b time.Time) bool { return a.Sub(b).Abs() <= time.Millisecond }
+
 // A pause that one host hears of is in force for all of them at once, and those that come later.
 func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -25,7 +28,10 @@ func TestPause(t *testing.T) {
 			{Kind: throttle.EventPaused, Until: until.Add(time.Hour)}, // its own backoff
 			{Kind: throttle.EventPaused, Until: until, Source: "retry-after"},
 			// another answer of the same instant
-			{Kind: throttle.EventPaused, Until: until.Add(50 * time.Millisecond), Source: "retry-after"},
+			{
+				Kind: throttle.EventPaused, Until: until.Add(50 * time.Millisecond),
+				Source: "retry-after",
+			},
 			{Kind: throttle.EventEnded},
 		} {
 			q.Observe(event)
@@ -33,8 +39,9 @@ func TestPause(t *testing.T) {
 		paused := func(u *throttle.Upstream, until time.Time, source string) {
 			t.Helper()
 			s := u.Stats()
-			if off := s.Paused.Sub(until).Abs(); off > time.Millisecond || s.PauseSource != source {
-				t.Errorf("paused until %v by %q, want %v by %q", s.Paused, s.PauseSource, until, source)
+			if !near(s.Paused, until) || s.PauseSource != source {
+				t.Errorf("paused until %v by %q, want %v by %q", s.Paused, s.PauseSource, until,
+					source)
 			}
 		}
 		time.Sleep(time.Millisecond)
@@ -54,7 +61,7 @@ func TestPause(t *testing.T) {
 		}
 		s, err := other.State(t.Context())
 		test.OK(t, err)
-		if s.Paused.Sub(until.Add(time.Minute)).Abs() > time.Millisecond || s.PauseSource != "more of it" {
+		if !near(s.Paused, until.Add(time.Minute)) || s.PauseSource != "more of it" {
 			t.Errorf("the state says %v, %q", s.Paused, s.PauseSource)
 		}
 
@@ -102,7 +109,7 @@ func TestStateLost(t *testing.T) {
 		late := e.host(Options{}) // the first that the server hears of
 		late.Attach(u)
 		time.Sleep(2 * time.Second)
-		if s := u.Stats(); s.Paused.Sub(until).Abs() > time.Millisecond {
+		if s := u.Stats(); !near(s.Paused, until) {
 			t.Errorf("paused until %v, want %v", s.Paused, until)
 		}
 		if got, want := late.Settings(), (Settings{10, 2, 7}); got != want {

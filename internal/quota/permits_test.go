@@ -97,7 +97,10 @@ func TestPermits(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		expect(8)
 
-		others := []*flyer{f.host(e, Options{}, 20), f.host(e, Options{}, 1), f.host(e, Options{}, 20)}
+		var others []*flyer
+		for _, workers := range []int{20, 1, 20} {
+			others = append(others, f.host(e, Options{}, workers))
+		}
 		time.Sleep(5 * time.Second)
 		f.take(1)
 		time.Sleep(10 * time.Second)

@@ -105,6 +105,7 @@ type Quota struct {
 		left        []string
 		fallback    int64 // the end of the last slot of our own, by the server's clock
 		closed      bool
+		unsettled   bool // the server has not been told yet what the options say
 		granted     int64
 		roundTrips  int64
 	}

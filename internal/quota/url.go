@@ -152,6 +152,8 @@ func (t *target) password() (string, error) {
 func (t *target) connect() (redis.UniversalClient, error) {
 	quiet()
 	const dial = time.Second
+	// So many dials may fail before go-redis looks only once a second whether the server is back.
+	const pool = 100
 	credentials := func(user string) func(context.Context) (string, string, error) {
 		if t.passwordFile == "" {
 			return nil
@@ -176,7 +178,7 @@ func (t *target) connect() (redis.UniversalClient, error) {
 		limit(&o.ReadTimeout)
 		limit(&o.WriteTimeout)
 		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
-		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, 4)
+		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, pool)
 		o.PoolTimeout, o.Protocol = or(o.PoolTimeout, callTimeout), 2
 		o.DisableIdentity = true
 		o.CredentialsProviderContext = credentials(o.Username)
@@ -186,7 +188,7 @@ func (t *target) connect() (redis.UniversalClient, error) {
 		limit(&o.ReadTimeout)
 		limit(&o.WriteTimeout)
 		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
-		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, 4)
+		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, pool)
 		o.PoolTimeout, o.Protocol = or(o.PoolTimeout, callTimeout), 2
 		o.DisableIdentity, o.MaintNotificationsConfig = true, none()
 		o.CredentialsProviderContext = credentials(o.Username)
@@ -196,7 +198,7 @@ func (t *target) connect() (redis.UniversalClient, error) {
 		limit(&o.ReadTimeout)
 		limit(&o.WriteTimeout)
 		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
-		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, 4)
+		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, pool)
 		o.PoolTimeout, o.Protocol = or(o.PoolTimeout, callTimeout), 2
 		o.DisableIdentity, o.MaintNotificationsConfig = true, none()
 		o.CredentialsProviderContext = credentials(o.Username)
