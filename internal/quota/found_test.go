@@ -93,7 +93,7 @@ func TestFound(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		accepted, sum, _ = counts(10 * time.Second)
 		t.Logf("with a fifth: accepted %v", accepted)
-		if n := accepted[4]; n < sum/5*9/10 || n > sum/5*11/10 {
+		if n := accepted[4]; n < sum/5*8/10 || n > sum/5*13/10 {
 			t.Errorf("the fifth had %d of %d", n, sum)
 		}
 		got, err := e.host(Options{}).Found(t.Context())
