@@ -35,12 +35,12 @@ type line struct {
 		sync.Mutex
 		supply
 		door  door
-		share *share // if nil, nothing is shared with other processes
 		queue waitlist
 		held  Holding       // what the first waiter waits for
 		given time.Duration // when tokens were given out last
 		pause pause
-		err   error // stopped
+		err   error  // stopped
+		share *share // if nil, nothing is shared with other processes
 	}
 }
 
