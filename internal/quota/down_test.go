@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -55,10 +54,9 @@ func (l *noticeLog) of(kind NoticeKind) (all []Notice) {
 func TestDownShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)
-		ctx, cancel := context.WithCancel(t.Context())
 		var r record
-		defer r.wg.Wait()
-		defer cancel()
+		ctx, stop := r.context(t)
+		defer stop()
 		var log noticeLog
 		for i := range 4 {
 			o, u := per(100), upstream()
@@ -113,10 +111,9 @@ func TestDownShare(t *testing.T) {
 func TestDownForOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)
-		ctx, cancel := context.WithCancel(t.Context())
 		var r record
-		defer r.wg.Wait()
-		defer cancel()
+		ctx, stop := r.context(t)
+		defer stop()
 		cut := newLink(e)
 		for i := range 4 {
 			u := upstream()
@@ -158,10 +155,9 @@ func TestDownOtherwise(t *testing.T) {
 		t.Run(test.down.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := newEngine(t)
-				ctx, cancel := context.WithCancel(t.Context())
 				var r record
-				defer r.wg.Wait()
-				defer cancel()
+				ctx, stop := r.context(t)
+				defer stop()
 				for i := range 2 {
 					o, u := per(50), upstream()
 					o.Down, o.LocalRate = test.down, per(test.local).Rate

@@ -1,7 +1,6 @@
 package quota
 
 import (
-	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,10 +121,9 @@ func TestStateLost(t *testing.T) {
 func TestStateLostSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)
-		ctx, cancel := context.WithCancel(t.Context())
 		var r record
-		defer r.wg.Wait()
-		defer cancel()
+		ctx, stop := r.context(t)
+		defer stop()
 		for i := range 4 {
 			u := upstream()
 			e.host(per(100)).Attach(u)
@@ -149,10 +147,9 @@ func TestStateLostSlots(t *testing.T) {
 func TestSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)
-		ctx, cancel := context.WithCancel(t.Context())
 		var r record
-		defer r.wg.Wait()
-		defer cancel()
+		ctx, stop := r.context(t)
+		defer stop()
 		var notices []Notice
 		q := e.host(Options{Notify: func(n Notice) { notices = append(notices, n) }})
 		u := throttle.NewUpstream(throttle.Limits{Rate: 5})

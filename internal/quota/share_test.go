@@ -21,6 +21,15 @@ type record struct {
 	wg   sync.WaitGroup // of those who send
 }
 
+// context returns one for those who send, and what ends it and waits for them.
+func (r *record) context(t *testing.T) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	return ctx, func() {
+		cancel()
+		r.wg.Wait()
+	}
+}
+
 func (r *record) add(host int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,10 +115,9 @@ func TestShares(t *testing.T) {
 		t.Run(fmt.Sprintf("%d hosts, %d", test.hosts, test.rate), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := newEngine(t)
-				ctx, cancel := context.WithCancel(t.Context())
 				var r record
-				defer r.wg.Wait()
-				defer cancel()
+				ctx, stop := r.context(t)
+				defer stop()
 				var all []*Quota
 				for i := range test.hosts {
 					q, u := e.host(per(float64(test.rate))), upstream()
@@ -155,10 +163,9 @@ func TestSharesUnequal(t *testing.T) {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				e := newEngine(t)
-				ctx, cancel := context.WithCancel(t.Context())
 				var r record
-				defer r.wg.Wait()
-				defer cancel()
+				ctx, stop := r.context(t)
+				defer stop()
 				for i := range 4 {
 					q, u := e.host(per(float64(n))), upstream()
 					q.Attach(u)

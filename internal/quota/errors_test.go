@@ -1,0 +1,164 @@
+package quota
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstock/penstock/internal/test"
+)
+
+// What the server refuses is said in one line, with what to do.
+func TestRefused(t *testing.T) {
+	for _, tt := range []struct {
+		says, want string
+		temporary  bool
+	}{
+		{"NOAUTH Authentication required.", "it asks for a password: put one into the URL, or ", false},
+		{"WRONGPASS invalid username-password pair or user is disabled.",
+			"it refuses the user name or the password: correct them ", false},
+		{"NOPERM this user has no permissions to run the 'evalsha' command",
+			"its user may not do this: allow it ", false},
+		{"READONLY You can't write against a read only replica.", "it is a replica, ", false},
+		{"ERR Error running script (call to f_1): @user_script:5: -READONLY You can't write " +
+			"against a read only replica.", "it is a replica, ", false},
+		{"OOM command not allowed when used memory > 'maxmemory'.", "its memory is full: ", false},
+		{"MISCONF Redis is configured to save RDB snapshots", "it cannot write its data ", false},
+		{"WRONGTYPE Operation against a key holding the wrong kind of value",
+			"a key of the quota's name holds something else: ", false},
+		{"MOVED 3999 127.0.0.1:6381", "it is part of a cluster: ", false},
+		{"ERR unknown command 'EVALSHA'", "it knows no scripts: ", false},
+		{"LOADING Redis is loading the dataset in memory",
+			"LOADING Redis is loading the dataset in memory", true},
+		{"CLUSTERDOWN The cluster is down", "CLUSTERDOWN The cluster is down", true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newEngine(t)
+			q := e.host(Options{})
+			e.m.SetError(tt.says)
+			_, err := e.open(per(10))
+			want := "the Redis server server cannot be used: " + tt.want
+			if err == nil || !strings.HasPrefix(err.Error(), want) ||
+				strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: %v", tt.says, err)
+			}
+			if gone := (*UnavailableError)(nil); errors.As(err, &gone) != tt.temporary {
+				t.Errorf("%s: unavailable: %v", tt.says, !tt.temporary)
+			}
+			_, err = q.State(t.Context())
+			if err == nil || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s: the state: %v", tt.says, err)
+			}
+			e.m.SetError("")
+		})
+	}
+}
+
+func TestPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t)
+		e.m.RequireAuth("right")
+		for _, tt := range []struct{ url, want string }{
+			{"redis://server/0/q", "the Redis server server cannot be used: it asks for a password"},
+			{"redis://:wrong@server/0/q", "the Redis server server cannot be used: it refuses "},
+			{"redis://:right@server/0/q", ""},
+		} {
+			to, err := parse(tt.url)
+			test.OK(t, err)
+			to.dialer = e.dial
+			q, err := open(t.Context(), to, Options{})
+			if err == nil {
+				test.Check(t, q.Close(t.Context()))
+			}
+			if (err == nil) != (tt.want == "") || err != nil &&
+				(!strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "wrong")) {
+				t.Errorf("%s: %v", tt.url, err)
+			}
+		}
+	})
+}
+
+// The first that says something of the quota settles it for all.
+func TestConflict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t)
+		e.host(Options{Settings: Settings{Rate: 1000, InFlight: 8}})
+		q := e.host(Options{Settings: Settings{Rate: 1000, Burst: 3}})
+		if got, want := q.Settings(), (Settings{1000, 3, 8}); got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		_, err := e.open(Options{Settings: Settings{Rate: 500}})
+		var conflict *ConflictError
+		want := `the quota "q" has a rate of 1000, not 500: leave it out, or change it for all with ` +
+			"penstock quota set"
+		if !errors.As(err, &conflict) || *conflict != (ConflictError{"q", "rate", 500, 1000}) ||
+			err.Error() != want {
+			t.Errorf("another rate: %v", err)
+		}
+		_, err = e.open(Options{Settings: Settings{InFlight: 9}})
+		if !errors.As(err, &conflict) || conflict.Ours != 9 {
+			t.Errorf("another limit: %v", err)
+		}
+		for _, s := range []Settings{{Rate: -1}, {Burst: -1}, {InFlight: -1}} {
+			if _, err := e.open(Options{Settings: s}); err == nil {
+				t.Errorf("%+v is accepted", s)
+			}
+		}
+		n := -1
+		if err := q.Set(t.Context(), Changes{InFlight: &n}); err == nil {
+			t.Errorf("a negative limit is accepted")
+		}
+	})
+}
+
+// A server that may drop keys, or is too old, is told by what it says of itself.
+func TestField(t *testing.T) {
+	info := "# Server\r\nredis_version:6.0.16\r\nredis_git_sha1:0\r\n"
+	for name, want := range map[string]string{
+		"redis_version": "6.0.16", "version": "", "redis_git_sha1": "0", "other": "",
+	} {
+		if got := field(info, name); got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// The clock of the server is set while hosts send. One that is set forward makes what was granted
+// look old, and it is granted once more.
+func TestClockSet(t *testing.T) {
+	for by, twice := range map[time.Duration]int{time.Hour: 25, -time.Hour: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newEngine(t)
+			u := upstream()
+			var r record
+			ctx, stop := r.context(t)
+			defer stop()
+			e.host(per(100)).Attach(u)
+			r.saturate(ctx, 0, 50, u)
+			other := upstream()
+			e.host(per(100)).Attach(other)
+			r.saturate(ctx, 1, 50, other)
+			time.Sleep(3 * time.Second)
+			begin := time.Now()
+			for range 50 { // miniredis keeps what it is set to
+				e.m.SetTime(time.Now().Add(by))
+				time.Sleep(time.Millisecond)
+			}
+			tick := time.NewTicker(time.Millisecond)
+			defer tick.Stop()
+			for range 5000 {
+				<-tick.C
+				e.m.SetTime(time.Now().Add(by))
+			}
+			least, most := r.windows(begin.Add(-time.Second), time.Now(), time.Second)
+			if least < 75 || most > 103+twice {
+				t.Errorf("by %v: %d to %d in a second", by, least, most)
+			}
+			if least, most := r.each(2); most-least > most/10 {
+				t.Errorf("by %v: %d and %d", by, least, most)
+			}
+		})
+	}
+}
