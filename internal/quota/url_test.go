@@ -115,8 +115,8 @@ func TestParseErrors(t *testing.T) {
 		{"redis://u:hush@host/0/q?what=1", "the URL of the quota cannot be used: unexpected option: what"},
 		{"redis://host/0/q?password-file=/nowhere", "the password of the quota's server cannot " +
 			"be read: open /nowhere: "},
-		{"redis://host/0/q?password-file=" + empty, "the password of the quota's server cannot be " +
-			"read: " + empty + " is empty"},
+		{"redis://host/0/q?password-file=" + empty, "the password of the quota's server cannot " +
+			"be read: " + empty + " is empty"},
 	} {
 		_, err := parse(tt.url)
 		if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
