@@ -43,6 +43,31 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+// [merge] Where there is no room, a journal stays as it was, and a new one is not left behind.
+func TestFullDiskInMerge(t *testing.T) {
+	dir, source := memdir.Small(t, "1m"), newPath(t)
+	into := filepath.Join(dir, "j.db")
+	runOf(t, source, "", mtime, 1)
+	execute(t, source, `WITH RECURSIVE c(i) AS (SELECT 2 UNION ALL SELECT i+1 FROM c WHERE i < 60000)
+		INSERT INTO item SELECT i, i, size, mtime, mark, state, doubt, key_made, attempts, first,
+		last, http_status, method, path, rel, url, key, error, digest, older, captured
+		FROM item, c WHERE n = 1`)
+	for _, known := range []int{0, 1} {
+		if known > 0 {
+			runOf(t, into, "", mtime, 1<<40)
+		}
+		done, err := Merge(t.Context(), into, []string{source}, Run.command)
+		if len(done) != 0 || remedy(err) != MakeRoom {
+			t.Fatalf("%v, %v", done, err)
+		}
+		if known == 0 && !isMissing(into) {
+			t.Error("it is left behind")
+		} else if known > 0 && len(all(t, into)) != known {
+			t.Errorf("%d rows", len(all(t, into)))
+		}
+	}
+}
+
 func TestFullDiskAtOpen(t *testing.T) {
 	dir := memdir.Small(t, "256k")
 	test.OK(t, os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 250<<10), 0o600))

@@ -57,6 +57,9 @@ func Merge(
 			return nil, readFault(path, err)
 		}
 	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("journal %s: %w", into, context.Cause(ctx))
+	}
 	j, err := Open(ctx, Options{Path: into, anyShard: true})
 	if err != nil {
 		return nil, err
