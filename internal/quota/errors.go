@@ -33,8 +33,10 @@ func plain(err error) error {
 		return errors.New("it does not answer in time")
 	case errors.As(err, &op):
 		return op.Err
+	case errors.Is(err, redis.Nil): // of all that is asked only this may not be there
+		return errors.New("no sentinel that answers knows its master_name")
 	}
-	return err
+	return errors.New(strings.TrimPrefix(err.Error(), "redis: "))
 }
 
 // A ConflictError is a value that differs from the one that is settled for all.

@@ -57,8 +57,9 @@ func (q *Quota) failed(err error) {
 	q.mu.Lock()
 	now := time.Now()
 	c := &q.mu.contact
-	down := c.fail(now, err)
-	closed := c.down && !c.closed && q.options.Down == Share && c.age(now) >= alone
+	known := !c.last.IsZero() // else Open says so
+	down := c.fail(now, err) && known
+	closed := known && c.down && !c.closed && q.options.Down == Share && c.age(now) >= alone
 	c.closed = c.closed || closed
 	n := Notice{
 		Kind: Gone, Time: now, Err: err, Down: q.options.Down,

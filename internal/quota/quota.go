@@ -171,6 +171,8 @@ func (q *Quota) settle(ctx context.Context) error {
 		q.mu.view.settings, q.mu.unsettled = q.options.Settings, true
 		q.mu.contact.fail(time.Now(), err)
 		q.mu.Unlock()
+		q.tell(Notice{Kind: Gone, Time: time.Now(), Err: err, Down: Local,
+			Settings: q.options.Settings})
 		return nil
 	}
 	if err != nil {
