@@ -14,7 +14,8 @@ func TestParseShard(t *testing.T) {
 		"1/0":                    "there can be 1 to 100000 shards",
 		"1/100001":               "there can be 1 to 100000 shards",
 		"1/99999999999999999999": "there can be 1 to 100000 shards",
-		"":                       form, "2": form, "/": form, "x/3": form, "2/x": form, "-1/3": form, "1/3/5": form,
+
+		"": form, "2": form, "/": form, "x/3": form, "2/x": form, "-1/3": form, "1/3/5": form,
 		" 1/3": form, "+1/3": form, "1.0/3": form, "0x1/3": form,
 	} {
 		s, err := ParseShard(text)

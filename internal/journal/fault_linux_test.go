@@ -48,10 +48,11 @@ func TestFullDiskInMerge(t *testing.T) {
 	dir, source := memdir.Small(t, "1m"), newPath(t)
 	into := filepath.Join(dir, "j.db")
 	runOf(t, source, "", mtime, 1)
-	execute(t, source, `WITH RECURSIVE c(i) AS (SELECT 2 UNION ALL SELECT i+1 FROM c WHERE i < 60000)
+	execute(t, source, `WITH RECURSIVE c(i) AS
+		(SELECT 2 UNION ALL SELECT i+1 FROM c WHERE i < 3000)
 		INSERT INTO item SELECT i, i, size, mtime, mark, state, doubt, key_made, attempts, first,
-		last, http_status, method, path, rel, url, key, error, digest, older, captured
-		FROM item, c WHERE n = 1`)
+		last, http_status, method, printf('%01000d', i), rel, url, key, error, digest, older,
+		captured FROM item, c WHERE n = 1`)
 	for _, known := range []int{0, 1} {
 		if known > 0 {
 			runOf(t, into, "", mtime, 1<<40)

@@ -168,6 +168,16 @@ func TestMergeShards(t *testing.T) {
 	runOf(t, two, "2/2", minute(7), 7)
 	equal(t, "ahead of the whole", Ahead(all, item.Shard{}, []string{one, two, half}),
 		[]string{two})
+
+	// A run for a shard leaves it behind those of others.
+	merge(shards("1/3"), one, two)
+	runOf(t, all, "1/3", minute(8), 8)
+	equal(t, "shards", inspect(all).Shards, shards("1/3"))
+	whole := dir + "/whole.db"
+	_, err := Merge(t.Context(), whole, []string{one, two}, Run.command)
+	test.OK(t, err)
+	runOf(t, whole, "2/2", minute(9), 9)
+	equal(t, "shards", inspect(whole).Shards, shards("2/2"))
 }
 
 func execute(t *testing.T, path, query string) {
