@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -95,12 +96,16 @@ func (f *quotaFlags) open(
 	if f.from == "" {
 		return nil, func() {}, nil
 	}
+	var told latest
 	f.options.Notify = func(n quota.Notice) {
-		level := slog.LevelInfo
-		if n.Err != nil {
-			level = slog.LevelWarn
+		switch {
+		case n.Kind == quota.Hosts:
+			told.tell(func() { log.Info(status.Quota(n)) })
+		case n.Err != nil:
+			log.Warn(status.Quota(n))
+		default:
+			log.Info(status.Quota(n))
 		}
-		log.Log(context.Background(), level, status.Quota(n))
 	}
 	if q, err = quota.Open(ctx, f.from, f.options); err != nil {
 		if differs, ok := errors.AsType[*quota.ConflictError](err); ok {
@@ -109,10 +114,38 @@ func (f *quotaFlags) open(
 		return nil, nil, quotaError(fmt.Errorf("--quota-from: %w", err))
 	}
 	return q, func() {
+		told.stop()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = q.Close(ctx) // without a word the others find out too
 	}, nil
+}
+
+// A latest says the last of several things that follow one another: machines come and go together.
+type latest struct {
+	mu    sync.Mutex
+	timer *time.Timer
+	ended bool
+}
+
+// tell calls say in a while, unless it is called again before, or stop is.
+func (l *latest) tell(say func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.timer != nil {
+		l.timer.Stop()
+	}
+	if !l.ended {
+		l.timer = time.AfterFunc(time.Second, say)
+	}
+}
+
+func (l *latest) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended = true; l.timer != nil {
+		l.timer.Stop()
+	}
 }
 
 // quotaError gives an error of a quota its status.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -36,6 +37,21 @@ type counter struct {
 	most     int // in flight
 	refuse   int // the next request is refused for so many seconds, if above zero
 	refused  time.Time
+	stalls   []stalled
+
+	// What it takes in a second, with so many at once; if zero, everything. The tokens are those
+	// that are left.
+	rate, burst float64
+	tokens      float64
+	filled      time.Time
+	over        []time.Time // requests that it refused for that
+}
+
+// A stalled is a time for which the machine kept the test itself waiting. What arrived meanwhile is
+// counted when it is over, and a window has so much more than was sent in it.
+type stalled struct {
+	until time.Time
+	lasts time.Duration
 }
 
 // An arrival is a request of one process.
@@ -50,12 +66,42 @@ func startCounter(t *testing.T, takes time.Duration) *counter {
 	s := httptest.NewServer(c)
 	c.URL = s.URL
 	t.Cleanup(s.Close)
+	go c.watch(t.Context())
 	return c
 }
 
+// watch notes the stalls.
+func (c *counter) watch(ctx context.Context) {
+	for last := time.Now(); ctx.Err() == nil; {
+		const nap = time.Millisecond
+		time.Sleep(nap)
+		now := time.Now()
+		if lasts := now.Sub(last) - nap; lasts > nap {
+			c.mu.Lock()
+			c.stalls = append(c.stalls, stalled{now, lasts})
+			c.mu.Unlock()
+		}
+		last = now
+	}
+}
+
+// stalled returns the longest stall between two instants.
+func (c *counter) stalled(from, to time.Time) (longest time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.stalls {
+		if s.until.After(from) && s.until.Add(-s.lasts).Before(to) {
+			longest = max(longest, s.lasts)
+		}
+	}
+	return longest
+}
+
 func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if wait := c.arrive(r.Header.Get("X-Member")); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(wait))
+	if wait := c.arrive(r.Header.Get("X-Member")); wait != 0 {
+		if wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(wait))
+		}
 		w.WriteHeader(http.StatusTooManyRequests)
 		return
 	}
@@ -68,7 +114,7 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// arrive counts a request, and returns for how long it is refused.
+// arrive counts a request, and returns for how many seconds it is refused; -1 if that is not said.
 func (c *counter) arrive(host string) (wait int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,6 +123,15 @@ func (c *counter) arrive(host string) (wait int) {
 	if wait = c.refuse; wait > 0 {
 		c.refuse, c.refused = 0, now
 		return wait
+	}
+	if c.rate > 0 {
+		c.tokens = min(c.burst, c.tokens+now.Sub(c.filled).Seconds()*c.rate)
+		c.filled = now
+		if c.tokens < 1 {
+			c.over = append(c.over, now)
+			return -1
+		}
+		c.tokens--
 	}
 	c.inFlight++
 	c.most = max(c.most, c.inFlight)
@@ -141,6 +196,26 @@ func (c *counter) windows(from, to time.Time, length time.Duration) (fewest, mos
 	return fewest, most
 }
 
+// course returns how many arrivals there were in each step.
+func (c *counter) course(from, to time.Time, step time.Duration) (all []int) {
+	for ; from.Before(to); from = from.Add(step) {
+		all = append(all, c.count(from, from.Add(step)))
+	}
+	return all
+}
+
+// refusals returns how many requests were refused because there were too many.
+func (c *counter) refusals(from, to time.Time) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, at := range c.over {
+		if !at.Before(from) && at.Before(to) {
+			n++
+		}
+	}
+	return n
+}
+
 // hosts returns how many arrivals each process had.
 func (c *counter) hosts(from, to time.Time) map[string]int {
 	n := map[string]int{}
@@ -157,7 +232,7 @@ const quotaName = "/0/partner"
 type fleet struct {
 	*counter
 	t       *testing.T
-	url     string // of the quota
+	url     string // of the quota; empty: they share nothing
 	args    []string
 	members []*member
 }
@@ -185,9 +260,13 @@ func (f *fleet) start(name string, items int, args ...string) *member {
 // feed runs a process that sends the items of a manifest.
 func (f *fleet) feed(name, manifest string, args ...string) *member {
 	f.t.Helper()
+	var shared []string
+	if f.url != "" {
+		shared = []string{"--quota-from", f.url}
+	}
 	m := &member{name: name, ended: make(chan struct{})}
 	m.cmd = command(f.t, slices.Concat([]string{"--to", f.URL + "/{key}", "--manifest", manifest,
-		"-H", "X-Member: " + name, "--quota-from", f.url, "--stop-timeout", "2s"}, f.args, args)...)
+		"-H", "X-Member: " + name, "--stop-timeout", "2s"}, shared, f.args, args)...)
 	m.cmd.Stdout, m.cmd.Stderr = &m.said, &m.said
 	if manifest == "-" {
 		m.cmd.Stdin = f.slowly(name)
@@ -263,6 +342,16 @@ func (f *fleet) settled(longer time.Duration) time.Time {
 func ratio(n map[string]int) float64 {
 	all := slices.Collect(maps.Values(n))
 	return float64(slices.Max(all)) / float64(max(1, slices.Min(all)))
+}
+
+// jain is Jain's index of fairness: 1 if all have as much.
+func jain(n map[string]int) float64 {
+	sum, squares := 0.0, 0.0
+	for _, v := range n {
+		sum += float64(v)
+		squares += float64(v) * float64(v)
+	}
+	return sum * sum / (float64(len(n)) * squares)
 }
 
 // startFleet returns a fleet without a member yet, whose quota is in a Redis of its own.

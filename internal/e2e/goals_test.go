@@ -150,14 +150,14 @@ func (j judged) waste(t *testing.T, r run, goal float64) {
 // atMost and atLeast hold a number of a large run to its goal, if it was calm.
 func atMost(t *testing.T, r run, what string, got, goal float64, unit string) {
 	t.Helper()
-	judge(t, r, what, got/goal, fmt.Sprintf("%.3g%s", got, unit),
-		fmt.Sprintf("<= %.3g%s", goal, unit))
+	judge(t, r, what, got/goal, fmt.Sprintf("%.4g%s", got, unit),
+		fmt.Sprintf("<= %.4g%s", goal, unit))
 }
 
 func atLeast(t *testing.T, r run, what string, got, goal float64, unit string) {
 	t.Helper()
-	judge(t, r, what, goal/got, fmt.Sprintf("%.3g%s", got, unit),
-		fmt.Sprintf(">= %.3g%s", goal, unit))
+	judge(t, r, what, goal/got, fmt.Sprintf("%.4g%s", got, unit),
+		fmt.Sprintf(">= %.4g%s", goal, unit))
 }
 
 // judge notes how a goal was met; above 1 it was not. With -goals it fails the test unless a tenth
