@@ -71,8 +71,6 @@ func onQuota(
 	return state, quotaError(err)
 }
 
-func nothing(context.Context, *quota.Quota) error { return nil }
-
 func quotaShow() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -80,14 +78,21 @@ func quotaShow() *cobra.Command {
 		Short: "Show what a quota allows, and who shares it",
 		Args:  oneQuota,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			state, err := onQuota(cmd, args[0], nothing)
+			var found quota.Found
+			state, err := onQuota(cmd, args[0], func(ctx context.Context, q *quota.Quota) (err error) {
+				found, err = q.Found(ctx)
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				return encode(cmd.OutOrStdout(), quotaJSON(state))
+			if state.Settings.Rate > 0 { // which holds, whatever was found before
+				found = quota.Found{}
 			}
-			return local(showQuota(cmd.OutOrStdout(), state, time.Now()))
+			if asJSON {
+				return encode(cmd.OutOrStdout(), quotaJSON(state, found))
+			}
+			return local(showQuota(cmd.OutOrStdout(), state, found, time.Now()))
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
@@ -95,9 +100,13 @@ func quotaShow() *cobra.Command {
 }
 
 // showQuota writes what a quota is for people.
-func showQuota(w io.Writer, s quota.State, now time.Time) error {
+func showQuota(w io.Writer, s quota.State, found quota.Found, now time.Time) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "quota %s: %s\n", s.Name, status.QuotaSettings(s.Settings))
+	if found.Rate > 0 {
+		fmt.Fprintf(&b, "found %s of all together, %s\n", human.Rate(float64(found.Rate)),
+			human.When(found.At, now))
+	}
 	if s.Paused.After(now) {
 		fmt.Fprintln(&b, status.QuotaPaused(s.Paused, s.PauseSource, now))
 	}
@@ -131,7 +140,7 @@ func showQuota(w io.Writer, s quota.State, now time.Time) error {
 }
 
 // quotaJSON is a quota for programs. Fields are added, never renamed.
-func quotaJSON(s quota.State) any {
+func quotaJSON(s quota.State, found quota.Found) any {
 	type host struct {
 		Name     string    `json:"name"`
 		PID      int       `json:"pid"`
@@ -147,7 +156,9 @@ func quotaJSON(s quota.State) any {
 		Name        string     `json:"name"`
 		Rate        *float64   `json:"rps"` // null: not limited
 		Burst       int        `json:"burst"`
-		InFlight    *int       `json:"concurrency"`  // null: not limited
+		InFlight    *int       `json:"concurrency"` // null: not limited
+		Found       *float64   `json:"found_rps"`   // without a limit; null: nothing was
+		FoundAt     *time.Time `json:"found_at"`
 		Paused      *time.Time `json:"paused_until"` // null: it is not
 		PauseSource string     `json:"pause_source,omitempty"`
 		Hosts       []host     `json:"hosts"`
@@ -156,6 +167,9 @@ func quotaJSON(s quota.State) any {
 		PauseSource: s.PauseSource, Hosts: []host{}, Server: s.Server}
 	if r := float64(s.Settings.Rate); r > 0 {
 		v.Rate = &r
+	}
+	if r := float64(found.Rate); r > 0 {
+		v.Found, v.FoundAt = &r, instant(found.At)
 	}
 	if s.Settings.InFlight > 0 {
 		v.InFlight = &s.Settings.InFlight

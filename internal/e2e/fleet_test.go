@@ -234,6 +234,7 @@ type fleet struct {
 	t       *testing.T
 	url     string // of the quota; empty: they share nothing
 	args    []string
+	env     []string // besides that of the test
 	members []*member
 }
 
@@ -268,6 +269,7 @@ func (f *fleet) feed(name, manifest string, args ...string) *member {
 	m.cmd = command(f.t, slices.Concat([]string{"--to", f.URL + "/{key}", "--manifest", manifest,
 		"-H", "X-Member: " + name, "--stop-timeout", "2s"}, shared, f.args, args)...)
 	m.cmd.Stdout, m.cmd.Stderr = &m.said, &m.said
+	m.cmd.Env = append(m.cmd.Env, f.env...)
 	if manifest == "-" {
 		m.cmd.Stdin = f.slowly(name)
 	}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -389,6 +390,25 @@ func TestQuotaFailover(t *testing.T) {
 	f.enough(r, rate, 90, from, to)
 }
 
+// delivers has two processes with that quota deliver what they have.
+func delivers(t *testing.T, url string, env ...string) *fleet {
+	t.Helper()
+	f := &fleet{counter: startCounter(t, 0), t: t, url: url, env: env, args: []string{"--rps", "100"}}
+	f.start("a", 50)
+	f.start("b", 50)
+	for _, m := range f.members {
+		<-m.ended
+		if status := m.cmd.ProcessState.ExitCode(); status != 0 {
+			t.Errorf("%s: exit status %d\n%s", m.name, status, m.said.String())
+		}
+	}
+	_, most := f.windows(time.Time{}, time.Now(), time.Second)
+	if n := len(f.accepted); n != 100 || most > 103+int(100*stall().Seconds()) {
+		t.Errorf("%d of 100 items are there, %d came in a second", n, most)
+	}
+	return f
+}
+
 // The engine wants a password and speaks TLS, and no process shows the password.
 func TestQuotaSecured(t *testing.T) {
 	together(t, true)
@@ -396,19 +416,117 @@ func TestQuotaSecured(t *testing.T) {
 	redis := servers.StartRedis(t, servers.RedisConfig{Password: password, TLS: true})
 	file := filepath.Join(t.TempDir(), "password")
 	test.OK(t, os.WriteFile(file, []byte(password+"\n"), 0o600))
-	f := &fleet{counter: startCounter(t, 0), t: t, args: []string{"--rps", "100"}}
-	f.url = "redis://:" + password + "@" + redis.Addr + quotaName
-	f.start("a", 50)
-	f.url = "redis://" + redis.Addr + quotaName + "?password-file=" + file
-	f.start("b", 50)
-	for _, m := range f.members {
-		<-m.ended
-		if status := m.cmd.ProcessState.ExitCode(); status != 0 {
-			t.Errorf("%s: exit status %d", m.name, status)
+	for name, url := range map[string]string{
+		"in the URL": "redis://:" + password + "@" + redis.Addr + quotaName,
+		"in a file":  "redis://" + redis.Addr + quotaName + "file?password-file=" + file,
+		"TLS":        "rediss://" + redis.TLS + quotaName + "TLS?password-file=" + file,
+	} {
+		f := delivers(t, url, "SSL_CERT_FILE="+redis.CACert)
+		for _, m := range f.members {
+			if strings.Contains(m.said.String(), password) {
+				t.Errorf("%s: %s shows the password", name, m.name)
+			}
 		}
-		if strings.Contains(m.said.String(), password) {
-			t.Errorf("%s shows the password", m.name)
+	}
+}
+
+// All keys of a quota are in one slot of a cluster.
+func TestQuotaCluster(t *testing.T) {
+	together(t, true)
+	redis := servers.StartRedis(t, servers.RedisConfig{Args: []string{"--cluster-enabled", "yes"}})
+	redis.Do(t, "CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(
+		redis.Do(t, "CLUSTER", "INFO"), "cluster_state:ok"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the cluster is not ready")
 		}
+	}
+	delivers(t, "redis+cluster://"+redis.Addr+quotaName)
+}
+
+// When the master is gone, the sentinels name another, which the processes go on with.
+func TestQuotaSentinel(t *testing.T) {
+	together(t, true)
+	const rate = 50
+	master := servers.StartRedis(t, servers.RedisConfig{})
+	host, port, _ := strings.Cut(master.Addr, ":")
+	replica := servers.StartRedis(t, servers.RedisConfig{
+		Args: []string{"--replicaof", host + " " + port},
+	})
+	conf := filepath.Join(t.TempDir(), "sentinel.conf") // which the sentinel rewrites
+	test.OK(t, os.WriteFile(conf, []byte(strings.ReplaceAll(`sentinel monitor partners HOST 1
+sentinel down-after-milliseconds partners 1000
+sentinel failover-timeout partners 5000
+`, "HOST", host+" "+port)), 0o600))
+	sentinel := servers.StartRedis(t, servers.RedisConfig{Sentinel: conf})
+	awaits(t, "the sentinel knows the replica", func() bool {
+		return strings.Contains(sentinel.Do(t, "SENTINEL", "REPLICAS", "partners"), replica.Addr)
+	})
+	f := &fleet{counter: startCounter(t, 0), t: t, args: []string{"--rps", strconv.Itoa(rate)},
+		url: "redis+sentinel://" + sentinel.Addr + quotaName + "?master_name=partners"}
+	f.start("a", rate*60)
+	f.start("b", rate*60)
+	from := f.settled(3 * time.Second)
+	master.Kill()
+	awaits(t, "the replica is the master", func() bool {
+		return strings.Contains(replica.Do(t, "ROLE"), "master")
+	})
+	promoted := time.Now()
+	awaits(t, "it is used", func() bool {
+		return strings.Contains(replica.Do(t, "PUBSUB", "CHANNELS"), "penstock")
+	})
+	t.Logf("used %v after it became the master", time.Since(promoted))
+	time.Sleep(3 * time.Second)
+	to := time.Now()
+	f.tooMany(run{}, rate, from, to)
+	if n := f.count(to.Add(-time.Second), to); n == 0 {
+		t.Error("nothing is sent any more")
+	}
+	t.Logf("by half seconds: %v", f.course(from, to, time.Second/2))
+}
+
+// awaits waits until something is so.
+func awaits(t *testing.T, what string, isSo func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !isSo(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it did not come true in 30 s that %s", what)
+		}
+	}
+}
+
+// A relay shares a quota with a run.
+func TestQuotaRelay(t *testing.T) {
+	together(t, true)
+	const rate = 50
+	f, _ := startFleet(t, 0, "--rps", strconv.Itoa(rate))
+	relay := startRelay(t, f.URL, "--quota-from", f.url, "--rps", strconv.Itoa(rate))
+	for range 20 {
+		go func() {
+			for t.Context().Err() == nil {
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, relay+"/x", nil)
+				if err != nil {
+					return
+				}
+				req.Header.Set("X-Member", "relay")
+				if resp, err := http.DefaultClient.Do(req); err == nil {
+					resp.Body.Close()
+				}
+			}
+		}()
+	}
+	f.start("a", rate*60)
+	from := f.settled(4 * time.Second)
+	share := idle()
+	time.Sleep(5 * time.Second)
+	to := time.Now()
+	r := run{idle: share()}
+	sent := f.hosts(from, to)
+	t.Log(sent)
+	f.tooMany(r, rate, from, to)
+	f.enough(r, rate, 97, from, to)
+	if sent["a"] == 0 || sent["relay"] == 0 {
+		t.Error("one of the two sends nothing")
 	}
 }
 

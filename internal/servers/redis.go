@@ -20,6 +20,7 @@ import (
 type RedisConfig struct {
 	Password string   // empty: none is needed
 	TLS      bool     // besides plain TCP, at a port of its own
+	Sentinel string   // a file that makes it a sentinel, which rewrites it; empty: it is none
 	Args     []string // more of its options, such as "--maxmemory", "1mb"
 }
 
@@ -81,6 +82,9 @@ func (s *Redis) Start() error {
 		_, port, _ := net.SplitHostPort(s.TLS)
 		args = append(args, "--tls-port", port, "--tls-cert-file", s.CACert, "--tls-key-file",
 			filepath.Join(s.dir, "key.pem"), "--tls-auth-clients", "no")
+	}
+	if s.cfg.Sentinel != "" {
+		args = []string{s.cfg.Sentinel, "--sentinel", "--bind", "127.0.0.1", "--port", port}
 	}
 	cmd := exec.Command(s.program, append(args, s.cfg.Args...)...)
 	logged, err := os.Create(filepath.Join(s.dir, "error.log"))

@@ -43,7 +43,7 @@ func QuotaPart(name string, p quota.Part) string {
 	}
 	switch {
 	case p.Down:
-		text += ", whose Redis cannot be reached"
+		text += ", without its Redis"
 	case p.Hosts > 1:
 		text += fmt.Sprintf(", shared by %s", human.Count(p.Hosts))
 	}
