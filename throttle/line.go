@@ -73,7 +73,7 @@ func (l *line) waitN(ctx context.Context, n int) (time.Duration, error) {
 		return 0, err
 	}
 	w := l.mu.queue.get(n)
-	w.fresh = standing.Of(ctx) == standing.Fresh
+	w.fresh, w.crowd = standing.Of(ctx) == standing.Fresh, standing.Crowd(ctx)
 	l.mu.queue.push(w)
 	if l.mu.queue.first == w {
 		w.state.Store(leading)

@@ -135,7 +135,7 @@ func (l *line) sharedLocked(w *waiter, now time.Duration) (at, wait time.Duratio
 		x.slots.take(now, k, true)
 		w.slots += k
 	}
-	again := l.askLocked(x, now, max(l.mu.queue.weight-int64(w.slots), 1))
+	again := l.askLocked(x, now, max(l.mu.queue.weight-int64(w.slots), w.many(), 1))
 	first := x.slots.first()
 	if first <= now {
 		return first, 0, true

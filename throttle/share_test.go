@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstock/penstock/internal/standing"
 )
 
 // While callers use up what is granted the next lease is asked for at once, and no slot counts as
@@ -162,4 +166,44 @@ func TestLeaserErrorIsNeverOrUnknown(t *testing.T) {
 	if errors.As(err, &never) || err.Error() != text {
 		t.Errorf("%v, want %s", fmt.Sprint(err), text)
 	}
+}
+
+// A caller that gets turns for many says so, and has slots asked for all of them: of a rate that
+// another uses to the full it gets half.
+func TestLeaserCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const perSecond, most = 200, 10
+		lease := gcra(time.Second/perSecond, ms, most)
+		ctx, stop := context.WithCancel(t.Context())
+		var crowd atomic.Int64
+		crowd.Store(50)
+		us := []*Upstream{NewUpstream(Limits{Fixed: true}), NewUpstream(Limits{Fixed: true})}
+		send := func(ctx context.Context, u *Upstream) {
+			if p, err := u.Acquire(ctx, 1); err == nil {
+				p.Done(Feedback{Signal: SignalSuccess})
+			}
+		}
+		var g sync.WaitGroup
+		for i, n := range []int{1, 50} {
+			us[i].SetLeaser(newFakeLeaser(lease))
+			ctx := ctx
+			if n == 1 {
+				ctx = context.WithValue(ctx, standing.CrowdKey{}, &crowd)
+			}
+			for range n {
+				g.Go(func() {
+					for ctx.Err() == nil {
+						send(ctx, us[i])
+					}
+				})
+			}
+		}
+		time.Sleep(10 * time.Second)
+		one, other := us[0].Stats().Sent, us[1].Stats().Sent
+		if one < 900 || other < 900 {
+			t.Errorf("%d and %d of 2,000", one, other)
+		}
+		stop()
+		g.Wait()
+	})
 }

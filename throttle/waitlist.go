@@ -16,6 +16,7 @@ type waiter struct {
 	n          int           // tokens or permits wanted
 	slots      int           // taken beforehand, of the n that it needs; see share
 	fresh      bool          // its request may be sent again, and was not sent yet
+	crowd      *atomic.Int64 // requests that it gets turns for, one by one; nil: one
 	state      atomic.Uint32 // queued, then perhaps leading, then granted or stopped
 	wake       chan struct{} // holds one signal: look at state
 	at         time.Duration // when it was granted what it waited for
@@ -49,6 +50,14 @@ func (w *waiter) park(ctx context.Context) (ended bool) {
 	}
 }
 
+// many returns how many requests wait for the turns that the waiter gets, as far as it says so.
+func (w *waiter) many() int64 {
+	if w.crowd == nil {
+		return 0
+	}
+	return w.crowd.Load()
+}
+
 // A waitlist is a FIFO of waiters. Its owner's lock protects all of it but get and put.
 type waitlist struct {
 	first, last *waiter
@@ -63,7 +72,7 @@ func (l *waitlist) get(n int) *waiter {
 	if w == nil {
 		w = &waiter{wake: make(chan struct{}, 1)}
 	}
-	w.n, w.slots, w.fresh = n, 0, false
+	w.n, w.slots, w.fresh, w.crowd = n, 0, false, nil
 	w.state.Store(queued)
 	return w
 }

@@ -1,6 +1,9 @@
 package fair
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 type behindKey struct{}
 
@@ -15,6 +18,7 @@ func Behind(ctx context.Context) context.Context {
 // no lock, no clock and no goroutine.
 type classes struct {
 	ahead, behind turns
+	crowd         atomic.Int64 // how many wait, for those that have no lock
 }
 
 func (k *classes) of(c *call) *turns {
@@ -26,12 +30,21 @@ func (k *classes) of(c *call) *turns {
 
 func (k *classes) waiting() int { return k.ahead.waiting() + k.behind.waiting() }
 
-func (k *classes) push(name string, c *call) { k.of(c).push(name, c) }
+func (k *classes) push(name string, c *call) {
+	k.of(c).push(name, c)
+	k.count()
+}
 
-func (k *classes) remove(c *call) { k.of(c).remove(c) }
+func (k *classes) remove(c *call) {
+	k.of(c).remove(c)
+	k.count()
+}
+
+func (k *classes) count() { k.crowd.Store(int64(k.waiting())) }
 
 // take takes out the call whose turn it is, and returns nil if none waits.
 func (k *classes) take(probe bool) *call {
+	defer k.count()
 	if c := k.ahead.take(probe); c != nil {
 		return c
 	}

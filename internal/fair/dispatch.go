@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/penstock/penstock/internal/standing"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -121,6 +122,12 @@ func (q *queue) next(ctx context.Context) context.Context {
 	if q.waiting() == 0 {
 		return nil
 	}
-	ctx, q.cancel = context.WithCancel(context.Background())
+	ctx, q.cancel = q.context()
 	return ctx
+}
+
+// context returns one for the dispatcher, and what ends it. It says below how many calls wait.
+func (q *queue) context() (context.Context, context.CancelFunc) {
+	return context.WithCancel(
+		context.WithValue(context.Background(), standing.CrowdKey{}, &q.crowd))
 }

@@ -67,7 +67,7 @@ func (t *Transport) join(
 	p.queue.push(clientOf(ctx, p.trace), &p.call)
 	if p.queue.cancel == nil {
 		var dispatch context.Context
-		dispatch, p.queue.cancel = context.WithCancel(context.Background())
+		dispatch, p.queue.cancel = p.queue.context()
 		go t.dispatch(dispatch, key, p.queue)
 	}
 	return p

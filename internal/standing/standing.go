@@ -1,5 +1,6 @@
 // Package standing carries what is known of a request from the package retry, which sends it again
-// and again, to the package throttle below, which sees each of its attempts alone.
+// and again, and of a queue of them from the package fair, to the package throttle below, which
+// sees each attempt alone.
 package standing
 
 import (
@@ -24,6 +25,16 @@ type Key struct{}
 func Of(ctx context.Context) Standing {
 	s, _ := ctx.Value(Key{}).(Standing)
 	return s
+}
+
+// CrowdKey is the key under which the context of one caller, which gets turns for many, has how many
+// requests wait for these, an *atomic.Int64.
+type CrowdKey struct{}
+
+// Crowd returns what a context has under CrowdKey, or nil.
+func Crowd(ctx context.Context) *atomic.Int64 {
+	n, _ := ctx.Value(CrowdKey{}).(*atomic.Int64)
+	return n
 }
 
 // PacedKey is the key under which a request's context has a place, an *atomic.Bool, where a limiter
