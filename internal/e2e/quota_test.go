@@ -525,8 +525,9 @@ func TestQuotaRelay(t *testing.T) {
 	t.Log(sent)
 	f.tooMany(r, rate, from, to)
 	f.enough(r, rate, 97, from, to)
-	if sent["a"] == 0 || sent["relay"] == 0 {
-		t.Error("one of the two sends nothing")
+	// The requests of a relay wait in a queue of its own, and throttle sees one at a time.
+	if few := min(sent["a"], sent["relay"]); few == 0 || r.calm() && ratio(sent) > 1.5 {
+		t.Errorf("the two do not share it: %v", sent)
 	}
 }
 
