@@ -79,10 +79,11 @@ func quotaShow() *cobra.Command {
 		Args:  oneQuota,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var found quota.Found
-			state, err := onQuota(cmd, args[0], func(ctx context.Context, q *quota.Quota) (err error) {
+			look := func(ctx context.Context, q *quota.Quota) (err error) {
 				found, err = q.Found(ctx)
 				return err
-			})
+			}
+			state, err := onQuota(cmd, args[0], look)
 			if err != nil {
 				return err
 			}

@@ -167,8 +167,8 @@ func TestQuotaEngineDown(t *testing.T) {
 			if again := f.between(back, to); len(again) == 0 {
 				t.Errorf("nothing is sent in %v since the engine is back", to.Sub(back))
 			}
-			t.Logf("quarters of a second from 1 s before its end: %v", f.course(down.Add(-time.Second),
-				down.Add(8*time.Second), time.Second/4))
+			t.Logf("by quarters of a second, from 1 s before its end: %v",
+				f.course(down.Add(-time.Second), down.Add(8*time.Second), time.Second/4))
 			if outage < 30*time.Second {
 				f.enough(r, rate, 90, down, to)
 				return
@@ -393,7 +393,8 @@ func TestQuotaFailover(t *testing.T) {
 // delivers has two processes with that quota deliver what they have.
 func delivers(t *testing.T, url string, env ...string) *fleet {
 	t.Helper()
-	f := &fleet{counter: startCounter(t, 0), t: t, url: url, env: env, args: []string{"--rps", "100"}}
+	f := &fleet{counter: startCounter(t, 0), t: t, url: url, env: env}
+	f.args = []string{"--rps", "100"}
 	f.start("a", 50)
 	f.start("b", 50)
 	for _, m := range f.members {

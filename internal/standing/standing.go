@@ -27,8 +27,8 @@ func Of(ctx context.Context) Standing {
 	return s
 }
 
-// CrowdKey is the key under which the context of one caller, which gets turns for many, has how many
-// requests wait for these, an *atomic.Int64.
+// CrowdKey is the key under which the context of a caller that gets turns for others has how many
+// of them wait, an *atomic.Int64.
 type CrowdKey struct{}
 
 // Crowd returns what a context has under CrowdKey, or nil.
