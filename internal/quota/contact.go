@@ -9,8 +9,10 @@ import (
 const (
 	// silent is after how long without a word the others reckon that a process sends by itself; the
 	// scripts have the same number.
-	silent = time.Second
-	// patience is how long calls fail before a process does.
+	silent = 800 * time.Millisecond
+	// booked is how long what they were granted until then goes on, mostly.
+	booked = 250 * time.Millisecond
+	// patience is how long calls fail before a process sends by itself.
 	patience = 500 * time.Millisecond
 	// alone is how long a process goes on with its share. The scripts keep it for 5 s longer.
 	alone = 30 * time.Second
@@ -36,7 +38,7 @@ func (c *contact) fail(now time.Time, err error) bool {
 	}
 	c.err = err
 	before := c.down
-	c.down = before || now.Sub(c.failing) >= patience && c.age(now) >= silent
+	c.down = before || now.Sub(c.failing) >= patience && c.age(now) >= silent+booked
 	return c.down && !before
 }
 

@@ -17,6 +17,9 @@ func (q *Quota) learn(a *answer, id string, sent time.Time) {
 	// Of two calls at once the later one may be read first.
 	if late := before.now - a.now; a.epoch == before.epoch && late > 0 && late < 1e6 {
 		q.mu.Unlock()
+		if back {
+			q.tell(Notice{Kind: Back, Time: a.received})
+		}
 		return
 	}
 	c.offset.see(a.now, a.received)
@@ -26,6 +29,11 @@ func (q *Quota) learn(a *answer, id string, sent time.Time) {
 	}
 	if a.epoch != before.epoch {
 		a.booked = 0
+	}
+	// An answer may have been given before news that were faster.
+	a.pauses = max(a.pauses, before.pauses)
+	if a.version < before.version {
+		a.version, a.settings = before.version, before.settings
 	}
 	q.mu.view = a.view
 	closed := q.mu.closed

@@ -9,7 +9,7 @@ import (
 
 const (
 	beatEvery = time.Second            // to say how it is
-	beatQuiet = 400 * time.Millisecond // after the last contact, or the others take it for silent
+	beatQuiet = 300 * time.Millisecond // after the last contact, or the others take it for silent
 	beatSoon  = 250 * time.Millisecond // while the server is away, or more is wanted of it
 	beatLeast = 50 * time.Millisecond  // between any two
 )
@@ -107,19 +107,29 @@ type word struct {
 	May      int    `json:"may"`
 }
 
-// beat says how this process is, and renews its part of what may be in flight.
-func (q *Quota) beat() {
+// catchUp tells the server what it could not be told before: what the options say, and permits
+// that are not needed any more.
+func (q *Quota) catchUp() {
 	q.mu.Lock()
-	unsettled := q.mu.unsettled
+	unsettled, left := q.mu.unsettled, q.mu.left
+	q.mu.left = nil
 	q.mu.Unlock()
 	if unsettled {
-		if _, err := q.call(q.ctx, openScript, "", q.options.Settings.args()...); err != nil {
-			return
-		}
+		_, err := q.call(q.ctx, openScript, "", q.options.Settings.args()...)
 		q.mu.Lock()
-		q.mu.unsettled = false
+		q.mu.unsettled = err != nil
 		q.mu.Unlock()
 	}
+	if len(left) > 0 && q.client.HDel(q.ctx, q.target.keys[keyPermits], left...).Err() != nil {
+		q.mu.Lock()
+		q.mu.left = append(q.mu.left, left...)
+		q.mu.Unlock()
+	}
+}
+
+// beat says how this process is, and renews its part of what may be in flight.
+func (q *Quota) beat() {
+	q.catchUp()
 	ds := q.demands()
 	w := word{
 		Host: q.options.Host, PID: os.Getpid(), Started: q.started.Unix(),
@@ -138,14 +148,7 @@ func (q *Quota) beat() {
 	for _, d := range ds {
 		w.May += d.a.may
 	}
-	left := q.mu.left
-	q.mu.left = nil
 	q.mu.Unlock()
-	if len(left) > 0 && q.client.HDel(q.ctx, q.target.keys[keyPermits], left...).Err() != nil {
-		q.mu.Lock()
-		q.mu.left = append(q.mu.left, left...)
-		q.mu.Unlock()
-	}
 	text, err := json.Marshal(w)
 	if err != nil {
 		return

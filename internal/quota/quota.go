@@ -127,10 +127,7 @@ func open(ctx context.Context, t *target, o Options) (*Quota, error) {
 	if err := o.Settings.validate(); err != nil {
 		return nil, err
 	}
-	client, err := t.connect()
-	if err != nil {
-		return nil, err
-	}
+	client := t.connect()
 	host, _ := os.Hostname()
 	o.Host = cmp.Or(o.Host, host, "unknown")
 	q := &Quota{

@@ -128,7 +128,7 @@ func TestLease(t *testing.T) {
 		l, err := a.Lease(t.Context(), 3)
 		test.OK(t, err)
 		want := throttle.Lease{
-			First: begin.Add(200 * time.Millisecond), Every: 10 * time.Millisecond, N: 3,
+			First: begin.Add(250 * time.Millisecond), Every: 10 * time.Millisecond, N: 3,
 		}
 		if l != want {
 			t.Errorf("%+v, want %+v", l, want)

@@ -96,11 +96,29 @@ func (t *target) describe(u *url.URL) {
 
 func (t *target) String() string { return t.shown }
 
+// parameters are those of go-redis that have another value where the URL says nothing.
+var parameters = map[string]string{
+	"protocol":      "2",
+	"dial_timeout":  "1s",
+	"read_timeout":  callTimeout.String(),
+	"write_timeout": callTimeout.String(),
+	"pool_timeout":  callTimeout.String(),
+	// So many dials may fail before go-redis looks only once a second whether the server is back.
+	"pool_size": "100",
+}
+
 // options reads the rest of the URL as go-redis does.
 func (t *target) options(u url.URL, base, kind, dir string, db int) error {
 	query := u.Query()
 	t.passwordFile = query.Get("password-file")
 	query.Del("password-file")
+	for name, value := range parameters {
+		if !query.Has(name) {
+			query.Set(name, value)
+		}
+	}
+	// A call that is repeated would lose the slots that it was granted before.
+	query.Set("max_retries", "-1")
 	u.Scheme, u.Path, u.RawPath = base, "/"+strconv.Itoa(db), ""
 	switch {
 	case base == "unix":
@@ -116,11 +134,17 @@ func (t *target) options(u url.URL, base, kind, dir string, db int) error {
 	var err error
 	switch kind {
 	case "sentinel":
-		t.sentinel, err = redis.ParseFailoverURL(u.String())
+		if t.sentinel, err = redis.ParseFailoverURL(u.String()); err == nil {
+			t.patience = t.sentinel.ReadTimeout
+		}
 	case "cluster":
-		t.cluster, err = redis.ParseClusterURL(u.String())
+		if t.cluster, err = redis.ParseClusterURL(u.String()); err == nil {
+			t.patience = t.cluster.ReadTimeout
+		}
 	default:
-		t.single, err = redis.ParseURL(u.String())
+		if t.single, err = redis.ParseURL(u.String()); err == nil {
+			t.patience = t.single.ReadTimeout
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("the URL of the quota cannot be used: %s",
@@ -147,73 +171,41 @@ func (t *target) password() (string, error) {
 		t.passwordFile)
 }
 
-// connect returns a client, which has not connected yet. It does not repeat calls: slots that an
-// earlier attempt was granted would be lost, and the caller knows when to ask again.
-func (t *target) connect() (redis.UniversalClient, error) {
+// connect returns a client, which has not connected yet.
+func (t *target) connect() redis.UniversalClient {
 	quiet()
-	const dial = time.Second
-	// So many dials may fail before go-redis looks only once a second whether the server is back.
-	const pool = 100
-	credentials := func(user string) func(context.Context) (string, string, error) {
-		if t.passwordFile == "" {
-			return nil
-		}
-		return func(context.Context) (string, string, error) {
-			p, err := t.password()
-			return user, p, err
-		}
-	}
-	limit := func(d *time.Duration) {
-		t.patience = max(t.patience, *d)
-		if *d == 0 {
-			*d = callTimeout
-		}
-	}
-	none := func() *maintnotifications.Config {
-		return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	}
+	none := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	switch {
 	case t.sentinel != nil:
 		o := t.sentinel
-		limit(&o.ReadTimeout)
-		limit(&o.WriteTimeout)
-		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
-		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, pool)
-		o.PoolTimeout, o.Protocol = or(o.PoolTimeout, callTimeout), 2
-		o.DisableIdentity = true
-		o.CredentialsProviderContext = credentials(o.Username)
-		return redis.NewFailoverClient(o), nil
+		o.DialerRetries, o.ContextTimeoutEnabled, o.DisableIdentity = 1, true, true
+		o.CredentialsProviderContext = t.credentials(o.Username)
+		return redis.NewFailoverClient(o)
 	case t.cluster != nil:
 		o := t.cluster
-		limit(&o.ReadTimeout)
-		limit(&o.WriteTimeout)
-		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
-		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, pool)
-		o.PoolTimeout, o.Protocol = or(o.PoolTimeout, callTimeout), 2
-		o.DisableIdentity, o.MaintNotificationsConfig = true, none()
-		o.CredentialsProviderContext = credentials(o.Username)
-		return redis.NewClusterClient(o), nil
+		o.DialerRetries, o.ContextTimeoutEnabled, o.DisableIdentity = 1, true, true
+		o.CredentialsProviderContext = t.credentials(o.Username)
+		o.MaintNotificationsConfig = none
+		return redis.NewClusterClient(o)
 	default:
 		o := t.single
-		limit(&o.ReadTimeout)
-		limit(&o.WriteTimeout)
-		o.MaxRetries, o.DialerRetries, o.ContextTimeoutEnabled = -1, 1, true
-		o.DialTimeout, o.PoolSize = or(o.DialTimeout, dial), or(o.PoolSize, pool)
-		o.PoolTimeout, o.Protocol = or(o.PoolTimeout, callTimeout), 2
-		o.DisableIdentity, o.MaintNotificationsConfig = true, none()
-		o.CredentialsProviderContext = credentials(o.Username)
+		o.DialerRetries, o.ContextTimeoutEnabled, o.DisableIdentity = 1, true, true
+		o.CredentialsProviderContext = t.credentials(o.Username)
+		o.MaintNotificationsConfig = none
 		if t.dialer != nil {
 			o.Dialer = func(context.Context, string, string) (net.Conn, error) { return t.dialer() }
 		}
-		return redis.NewClient(o), nil
+		return redis.NewClient(o)
 	}
 }
 
-// or returns a, or b if a is zero.
-func or[T comparable](a, b T) T {
-	var zero T
-	if a == zero {
-		return b
+// credentials returns how to find the password, or nil if it is not in a file.
+func (t *target) credentials(user string) func(context.Context) (string, string, error) {
+	if t.passwordFile == "" {
+		return nil
 	}
-	return a
+	return func(context.Context) (string, string, error) {
+		p, err := t.password()
+		return user, p, err
+	}
 }

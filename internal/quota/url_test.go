@@ -84,9 +84,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %v, database %d, TLS %v, user %q, password %q", tt.url, addrs, db, tls,
 				user, password)
 		}
-		client, err := got.connect()
-		test.OK(t, err)
-		test.Check(t, client.Close())
+		test.Check(t, got.connect().Close())
 	}
 }
 

@@ -1,10 +1,11 @@
 -- Runs before each of the scripts: reads the state, repairs it and counts the hosts. Instants and
 -- lengths are microseconds, by the clock of the server.
-local SILENT = 1000000 -- a host that was not heard from for so long may be sending by itself
-local GONE = 35000000  -- and after so long it does not any more
-local LEARN = 2000000  -- how long hosts take to come back to a server that lost the state
-local JUMP = 1000000   -- a clock that goes back by more was set
-local LEAST = 200000   -- slots are granted at least that far ahead
+local SILENT = 800000 -- a host that was not heard from for so long may be sending by itself
+local GONE = 35000000 -- and after so long it does not any more
+local LEARN = 2000000 -- how long hosts take to come back to a server that lost the state
+local JUMP = 1000000  -- a clock that goes back by more was set
+local LEAST = 200000  -- the horizon at least
+local LINE = 1.25     -- slots are granted ahead for so many horizons
 
 local state, heard, joined, ends = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local info, permits, hungry = KEYS[5], KEYS[6], KEYS[7]
@@ -64,7 +65,8 @@ if id ~= '' then
   redis.call('ZADD', joined, 'NX', text(now), id)
 end
 
--- A host that is silent keeps its share, which it may be using by itself.
+-- A host that is silent keeps its share, which it may be using by itself. In a horizon each host
+-- may have two slots at least: one in use, and one for later.
 local hosts, active, horizon
 local function count()
   hosts = math.max(redis.call('ZCARD', heard), 1)
@@ -80,9 +82,9 @@ local function count()
 end
 count()
 
--- The slots that were granted before are not known, but none is later than the horizon.
+-- The slots that were granted before are not known, but none is later than the line is long.
 if lost or (booked > tat and booked <= now + 2 * horizon) then
-  tat = now + horizon
+  tat = now + LINE * horizon
 end
 
 local function number_text(x) return string.format('%.17g', x) end

@@ -2,7 +2,7 @@
 local want = tonumber(ARGV[arg + 1])
 
 if rate <= 0 then
-  return answer('0', '0', '0', '1000000', text(tat))
+  return answer('0', '0', '0', '1000000', '0')
 end
 local each = 1000000 * hosts / (rate * active) -- from one slot to the next
 
@@ -32,7 +32,7 @@ spent = math.max(spent, now - horizon)
 
 local slack = chunk * each / 2
 local ahead = horizon / 2
-if start >= now + horizon * 1.25 + slack then
+if start >= now + LINE * horizon + slack then
   return answer('0', '0', '0', text(start - now - horizon), text(own))
 end
 -- A host that has spent what is to come lets others go first, unless the line would run dry.
