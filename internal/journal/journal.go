@@ -128,8 +128,8 @@ type Journal struct {
 // a second for a million rows. It fails with *InUseError, a [*ShardError], ctx's error, or an
 // [*Error].
 //
-// The run is noted when it begins: when it first claims or puts an item. Its end is noted by
-// [Journal.Close]. A run that has not begun leaves no trace.
+// The run is noted when it begins: when it first claims or puts an item, or by [Journal.Enter]. Its
+// end is noted by [Journal.Close]. A run that has not begun leaves no trace.
 func Open(ctx context.Context, o Options) (*Journal, error) {
 	j, err := open(ctx, o)
 	if err != nil && ctx.Err() != nil {

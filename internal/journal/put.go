@@ -32,6 +32,13 @@ func (j *Journal) Peek(id uint64, f Fingerprint) Claim {
 	return e.claim(print)
 }
 
+// Enter has the run noted, though it may have no items.
+func (j *Journal) Enter() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.beginLocked()
+}
+
 // beginLocked has the run noted.
 func (j *Journal) beginLocked() {
 	if !j.begun {

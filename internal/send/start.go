@@ -37,6 +37,9 @@ func Run(ctx, soft context.Context, o Options) report.Summary {
 	if !o.Shard.IsWhole() {
 		own, all := o.Source.Divided(o.Found)
 		r.Log.Info(status.InShard(o.Shard, own, all, o.Found))
+		if o.Journal != nil {
+			o.Journal.Enter() // a shard without items has been sent, too: see journal.Merge
+		}
 	}
 	switch {
 	case o.Journal != nil:
