@@ -77,8 +77,10 @@ func gaveUp(e stop.GaveUp) string {
 func leftAlone(e stop.LeftAlone) string {
 	text := "the server asked us to wait until " + e.Until.Format(time.RFC3339)
 	switch {
-	case e.Quota:
+	case e.Source == "quota":
 		text = "our quota at the server is used up until " + e.Until.Format(time.RFC3339)
+	case e.Source == ByHand:
+		text = "paused by hand until " + e.Until.Format(time.RFC3339)
 	case e.Earlier:
 		text = AskedEarlier("the server", e.Until, e.At)
 	}

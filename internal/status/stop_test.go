@@ -50,9 +50,11 @@ func TestReasons(t *testing.T) {
 			"interrupted, and --stop-timeout 1 s is over"},
 		{stop.LeftAlone{Until: until},
 			"the server asked us to wait until 2026-03-01T22:00:00Z"},
-		{stop.LeftAlone{Until: until, Quota: true, MaxWait: time.Hour},
+		{stop.LeftAlone{Until: until, Source: "quota", MaxWait: time.Hour},
 			"our quota at the server is used up until 2026-03-01T22:00:00Z, " +
 				"longer than --max-wait 1 h"},
+		{stop.LeftAlone{Until: until, Source: ByHand, MaxWait: time.Hour},
+			"paused by hand until 2026-03-01T22:00:00Z, longer than --max-wait 1 h"},
 		{stop.LeftAlone{Until: until, Earlier: true, At: until},
 			"the server asked in an earlier run to wait until " + until.Local().Format("15:04")},
 		{stop.RefusesAll{Code: 404, Items: 21},

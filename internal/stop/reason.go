@@ -110,7 +110,7 @@ func (e StopTimeout) Error() string { return "broken off: " + e.Interrupted.Erro
 // LeftAlone is the end of sending to a server that asked for too long a wait.
 type LeftAlone struct {
 	Until   time.Time
-	Quota   bool          // our quota at the server is used up
+	Source  string        // of the pause, as throttle names it; "quota": ours is used up
 	Earlier bool          // it asked in an earlier run
 	MaxWait time.Duration // the user's limit; if zero, there was none
 	At      time.Time     // when that was found

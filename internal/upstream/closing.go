@@ -36,7 +36,7 @@ func (set *Set) ShutRefusing(s *Server) {
 func (set *Set) LeaveAlone(s *Server, until time.Time, longest time.Duration) {
 	why := stop.LeftAlone{Until: until, MaxWait: longest, At: time.Now()}
 	if s != nil {
-		why.Quota, why.Earlier = s.Stats().PauseSource == "quota", s.Earlier().Equal(until)
+		why.Source, why.Earlier = s.Stats().PauseSource, s.Earlier().Equal(until)
 	}
 	set.Close(s, why)
 }

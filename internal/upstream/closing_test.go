@@ -76,8 +76,10 @@ func TestLeaveAlone(t *testing.T) {
 		do   func(s *Server)
 		want stop.LeftAlone
 	}{
-		{"asked for now", func(s *Server) { s.Pause(until, "retry-after") }, stop.LeftAlone{}},
-		{"a quota", func(s *Server) { s.Pause(until, "quota") }, stop.LeftAlone{Quota: true}},
+		{"asked for now", func(s *Server) { s.Pause(until, "retry-after") },
+			stop.LeftAlone{Source: "retry-after"}},
+		{"a quota", func(s *Server) { s.Pause(until, "quota") },
+			stop.LeftAlone{Source: "quota"}},
 		{"asked for earlier", func(s *Server) { s.AskedEarlier(time.Now(), until) },
 			stop.LeftAlone{Earlier: true}},
 	} {
