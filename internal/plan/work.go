@@ -134,8 +134,12 @@ func HeaderOrigin(to string, lines *source.Source) (string, error) {
 	if stream := lines.Stream(); stream != "" {
 		return "", status.OriginOfStream(stream)
 	}
+	whole, err := lines.Whole() // on each machine the same server, or none
+	if err != nil {
+		return "", err
+	}
 	var home string
-	for it, err := range lines.Items() {
+	for it, err := range whole.Items() {
 		if err != nil {
 			continue // it is reported when its turn comes
 		}

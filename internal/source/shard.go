@@ -75,6 +75,16 @@ func (s *Source) Divided(found Summary) (own, all int64) {
 	return own + s.read.own.Load(), all + s.read.all.Load()
 }
 
+// Whole returns a source of the items of all shards.
+func (s *Source) Whole() (*Source, error) {
+	if s.opts.Shard.IsWhole() {
+		return s, nil
+	}
+	opts := s.opts
+	opts.Shard = item.Shard{}
+	return New(opts)
+}
+
 // isElsewhere reports whether an item is in another shard, and counts it there. It needs no look at
 // the disk: what one machine cannot read must be in the same shard as on one that can. An item that
 // is here is counted when it is yielded.
