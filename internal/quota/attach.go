@@ -123,6 +123,7 @@ func (q *Quota) fit(a *attachment) {
 // A demand is what one upstream wants of what may be in flight.
 type demand struct {
 	a          *attachment
+	stats      throttle.UpstreamStats
 	want, held int
 }
 
@@ -133,7 +134,7 @@ func (q *Quota) demands() []demand {
 	for _, a := range all {
 		s := a.upstream.Stats()
 		q.mu.Lock()
-		d := demand{a, s.InFlight + s.Waiting, s.InFlight}
+		d := demand{a, s, s.InFlight + s.Waiting, s.InFlight}
 		if time.Until(a.until) > 0 {
 			d.held = max(d.held, a.may)
 		}

@@ -77,8 +77,8 @@ func TestDownShare(t *testing.T) {
 		if most > 103 || least < 5 || sum < 500 {
 			t.Errorf("%d to %d in a second, %d of 600 in 6 s", least, most, sum)
 		}
-		if n := len(log.of(Gone)); n != 1 {
-			t.Errorf("%d times gone", n)
+		if gone := log.of(Gone); len(gone) != 1 || gone[0].For != 30*time.Second {
+			t.Errorf("gone: %+v", gone)
 		}
 		if back := log.of(Back); len(back) != 1 || back[0].Time.Sub(begin) > 2500*time.Millisecond {
 			t.Errorf("back: %v", back)

@@ -98,7 +98,12 @@ func TestConflict(t *testing.T) {
 			err.Error() != want {
 			t.Errorf("another rate: %v", err)
 		}
-		_, err = e.open(Options{Settings: Settings{InFlight: 9}})
+		none := 0
+		test.OK(t, q.Set(t.Context(), Changes{Burst: &none}))
+		_, err = e.open(Options{Settings: Settings{Rate: 1000, Burst: 5, InFlight: 9}})
+		if got, want := e.host(Options{}).Settings(), (Settings{1000, 0, 8}); got != want {
+			t.Errorf("%+v after a conflict, want %+v", got, want)
+		}
 		if !errors.As(err, &conflict) || conflict.Ours != 9 {
 			t.Errorf("another limit: %v", err)
 		}

@@ -65,13 +65,18 @@ func (q *Quota) failed(err error) {
 	q.mu.Lock()
 	now := time.Now()
 	c := &q.mu.contact
-	known := !c.last.IsZero() // else Open says so
+	known := !c.last.IsZero() && !q.mu.closed // else Open says so, or nobody cares any more
 	down := c.fail(now, err) && known
 	closed := known && c.down && !c.closed && q.options.Down == Share && c.age(now) >= alone
 	c.closed = c.closed || closed
 	n := Notice{
 		Kind: Gone, Time: now, Err: err, Down: q.options.Down,
 		Settings: q.mu.view.settings, Hosts: q.mu.view.hosts,
+	}
+	if n.Down == Share {
+		if n.For = alone; n.Settings.InFlight > 0 {
+			n.For = lifetime
+		}
 	}
 	q.mu.Unlock()
 	if down {

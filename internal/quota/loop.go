@@ -137,10 +137,9 @@ func (q *Quota) beat() {
 	}
 	args := []any{nil}
 	for _, d := range ds {
-		s := d.a.upstream.Stats()
-		w.Sent += s.Sent
-		w.Waiting += s.Waiting
-		w.InFlight += s.InFlight
+		w.Sent += d.stats.Sent
+		w.Waiting += d.stats.Waiting
+		w.InFlight += d.stats.InFlight
 		args = append(args, d.a.name, d.want, d.held)
 	}
 	q.mu.Lock()

@@ -178,7 +178,7 @@ func TestSet(t *testing.T) {
 			within(sent(5*time.Second), int(5*n))
 		}
 		if n := len(notices); n < 3 || notices[n-1].Kind != Changed ||
-			notices[n-1].String() != "the quota was changed: 20 a second" {
+			notices[n-1].Settings != per(20).Settings {
 			t.Errorf("notices %v", notices)
 		}
 		if s, err := admin.State(t.Context()); err != nil || len(s.Hosts) != 1 {

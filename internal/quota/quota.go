@@ -178,20 +178,22 @@ func (q *Quota) settle(ctx context.Context) error {
 	return q.conflict()
 }
 
-// conflict reports whether this process says something else than what is settled.
+// conflict returns an error if this process says something else than what is settled.
 func (q *Quota) conflict() error {
 	ours, theirs := q.options.Settings, q.Settings()
-	differ := func(what string, a, b float64) error {
-		if a == 0 || a == b {
-			return nil
+	for _, c := range []ConflictError{
+		{q.Name(), "rate", float64(ours.Rate), float64(theirs.Rate)},
+		{q.Name(), "burst", float64(ours.Burst), float64(theirs.Burst)},
+		{
+			q.Name(), "limit of requests in flight", float64(ours.InFlight),
+			float64(theirs.InFlight),
+		},
+	} {
+		if c.Ours != 0 && c.Theirs != 0 && c.Ours != c.Theirs {
+			return &c
 		}
-		return &ConflictError{q.Name(), what, a, b}
 	}
-	return errors.Join(
-		differ("rate", float64(ours.Rate), float64(theirs.Rate)),
-		differ("burst", float64(ours.Burst), float64(theirs.Burst)),
-		differ("limit of requests in flight", float64(ours.InFlight), float64(theirs.InFlight)),
-	)
+	return nil
 }
 
 // Name returns the quota's name.
