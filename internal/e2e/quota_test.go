@@ -65,20 +65,26 @@ func trips(t *testing.T, redis *servers.Redis) (n int) {
 // [quota] Processes that have the same quota share it: together they send what it allows, and no
 // more, and each as much as the others.
 func TestQuota(t *testing.T) {
-	for _, rate := range []int{50, size(200, 1000)} {
-		t.Run(strconv.Itoa(rate), func(t *testing.T) {
+	for _, c := range []struct{ rate, members int }{
+		{50, 3}, {size(200, 1000), 3}, {50, 10}, {size(0, 1000), 10},
+	} {
+		rate, members := c.rate, float64(c.members)
+		if rate == 0 {
+			continue
+		}
+		t.Run(fmt.Sprintf("%d, %d", rate, c.members), func(t *testing.T) {
 			together(t, rate == 50)
 			f, redis := startFleet(t, 0, "--rps", strconv.Itoa(rate))
 			lasts := time.Duration(size(6, 60)) * time.Second
-			for _, name := range names[:3] {
-				f.start(name, rate*(int(lasts.Seconds())+20))
+			for i := range c.members {
+				f.start(fmt.Sprint("m", i), rate*(int(lasts.Seconds())+20))
 			}
 			from := f.settled(4 * time.Second) // an engine that is new learns for two
 			before, share := trips(t, redis), idle()
 			time.Sleep(lasts)
 			to := time.Now()
 			r := run{idle: share()}
-			asked := float64(trips(t, redis)-before) / lasts.Seconds() / 3
+			asked := float64(trips(t, redis)-before) / lasts.Seconds() / members
 			t.Logf("redis %s: %v", redis.Version(), f.hosts(from, to))
 			f.tooMany(r, rate, from, to)
 			f.enough(r, rate, 97, from, to)
