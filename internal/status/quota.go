@@ -89,10 +89,14 @@ func withoutQuota(n quota.Notice) string {
 	case quota.Local:
 		return "keeping to --rps alone until it can (--quota-down local)"
 	}
+	share, most := "all of it", ""
 	if n.Hosts > 1 {
-		return fmt.Sprintf("keeping to our share, one of %d, for at most 30 s", n.Hosts)
+		share = fmt.Sprintf("one of %d", n.Hosts)
 	}
-	return "keeping to our share, all of it, for at most 30 s"
+	if n.For > 0 {
+		most = ", for at most " + human.Exact(n.For)
+	}
+	return "keeping to our share, " + share + most
 }
 
 // QuotaConflict says that a limit that was given is not that of the quota.

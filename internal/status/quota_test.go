@@ -13,8 +13,8 @@ func TestQuota(t *testing.T) {
 	set := quota.Settings{Rate: 50, Burst: 5, InFlight: 8}
 	for want, n := range map[string]quota.Notice{
 		gone.Error() + "; keeping to our share, one of 3, for at most 30 s": {
-			Kind: quota.Gone, Err: gone, Hosts: 3},
-		gone.Error() + "; keeping to our share, all of it, for at most 30 s": {
+			Kind: quota.Gone, Err: gone, Hosts: 3, For: 30 * time.Second},
+		gone.Error() + "; keeping to our share, all of it": {
 			Kind: quota.Gone, Err: gone, Hosts: 1},
 		gone.Error() + "; nothing is sent until it can (--quota-down stop)": {
 			Kind: quota.Gone, Err: gone, Hosts: 3, Down: quota.Stop},
