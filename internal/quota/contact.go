@@ -31,15 +31,21 @@ type contact struct {
 	version   string // of the server, if it says
 }
 
-// fail notes that a call failed, and reports whether the server is down from now on.
-func (c *contact) fail(now time.Time, err error) bool {
+// fail notes that a call that was sent at an instant failed, and reports whether the server is down
+// from now on.
+func (c *contact) fail(sent, now time.Time, err error) bool {
 	if c.failing.IsZero() {
-		c.failing = now
+		c.failing = sent
 	}
 	c.err = err
 	before := c.down
-	c.down = before || now.Sub(c.failing) >= patience && c.age(now) >= silent+booked
+	c.down = before || c.patience(now) <= 0
 	return c.down && !before
+}
+
+// patience returns for how long yet a process whose calls fail does not send by itself.
+func (c *contact) patience(now time.Time) time.Duration {
+	return max(patience-now.Sub(c.failing), silent+booked-c.age(now))
 }
 
 // age returns how long ago the last contact was.

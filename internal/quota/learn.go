@@ -60,13 +60,13 @@ func (q *Quota) learn(a *answer, id string, sent time.Time) {
 	tell(Hosts, id != "" && !closed && a.hosts != before.hosts && before.epoch != "")
 }
 
-// failed notes that a call failed.
-func (q *Quota) failed(err error) {
+// failed notes that a call that was sent at an instant failed.
+func (q *Quota) failed(sent time.Time, err error) {
 	q.mu.Lock()
 	now := time.Now()
 	c := &q.mu.contact
 	known := !c.last.IsZero() && !q.mu.closed // else Open says so, or nobody cares any more
-	down := c.fail(now, err) && known
+	down := c.fail(sent, now, err) && known
 	closed := known && c.down && !c.closed && q.options.Down == Share && c.age(now) >= alone
 	c.closed = c.closed || closed
 	n := Notice{

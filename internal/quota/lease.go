@@ -25,12 +25,12 @@ const (
 func (q *Quota) Lease(ctx context.Context, want int) (throttle.Lease, error) {
 	q.start()
 	q.mu.Lock()
-	closed, down := q.mu.closed, q.mu.contact.down
+	closed := q.mu.closed
 	q.mu.Unlock()
 	if closed {
 		return throttle.Lease{}, &waitError{err: fmt.Errorf("the quota %q was closed", q.Name())}
 	}
-	if down {
+	if down, _ := q.down(); down {
 		return q.byItself(want)
 	}
 	a, err := q.call(ctx, reserveScript, q.id, want)
@@ -40,13 +40,31 @@ func (q *Quota) Lease(ctx context.Context, want int) (throttle.Lease, error) {
 	if ctx.Err() != nil {
 		return throttle.Lease{}, context.Cause(ctx)
 	}
-	q.mu.Lock()
-	down = q.mu.contact.down
-	q.mu.Unlock()
+	down, next := q.down()
 	if down {
 		return q.byItself(want)
 	}
-	return throttle.Lease{}, &waitError{time.Now().Add(retryAfter), err}
+	return throttle.Lease{}, &waitError{next, err}
+}
+
+// down reports whether the server has been away for so long that this process goes on by itself,
+// and if not, when to look again.
+func (q *Quota) down() (down bool, next time.Time) {
+	q.mu.Lock()
+	c := &q.mu.contact
+	now := time.Now()
+	left, err := retryAfter, c.err
+	failing := !c.failing.IsZero()
+	if failing {
+		left = min(left, c.patience(now))
+	}
+	down = c.down
+	q.mu.Unlock()
+	if failing && !down && left <= 0 {
+		q.failed(now, err)
+		return true, time.Time{}
+	}
+	return down, now.Add(max(left, time.Millisecond))
 }
 
 // granted reads what the script granted.

@@ -166,7 +166,7 @@ func (q *Quota) settle(ctx context.Context) error {
 		q.options.Down == Local && q.options.LocalRate > 0 {
 		q.mu.Lock()
 		q.mu.view.settings, q.mu.unsettled = q.options.Settings, true
-		q.mu.contact.fail(time.Now(), err)
+		q.mu.contact.fail(time.Now(), time.Now(), err)
 		q.mu.Unlock()
 		q.tell(Notice{Kind: Gone, Time: time.Now(), Err: err, Down: Local,
 			Settings: q.options.Settings})

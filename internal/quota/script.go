@@ -106,13 +106,18 @@ func keysOf(name string) []string {
 func (q *Quota) call(
 	ctx context.Context, script *redis.Script, id string, args ...any,
 ) (*answer, error) {
-	limited, cancel := context.WithTimeout(ctx, max(callTimeout, q.target.patience))
-	defer cancel()
 	sent := time.Now()
+	timeout := max(callTimeout, q.target.patience)
 	q.mu.Lock()
 	v, p := q.mu.view, q.mu.contact.pause
 	q.mu.roundTrips++
+	// Not longer than until this process sends by itself.
+	if c := &q.mu.contact; !c.failing.IsZero() && !c.down && !c.last.IsZero() {
+		timeout = min(timeout, max(c.patience(sent), beatLeast))
+	}
 	q.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
 	left := max(p.until.Sub(sent), 0)
 	all := append([]any{
 		id, v.hosts, v.booked, v.pauses, left.Microseconds(), p.source, v.version,
@@ -130,7 +135,7 @@ func (q *Quota) call(
 		return nil, context.Cause(ctx)
 	}
 	err = q.target.explain(err)
-	q.failed(err)
+	q.failed(sent, err)
 	return nil, err
 }
 
