@@ -131,6 +131,22 @@ func TestField(t *testing.T) {
 	}
 }
 
+// A pause is as long as it was when the clock of the server is set back.
+func TestClockSetPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t)
+		q := e.host(per(100))
+		until := time.Now().Add(time.Minute)
+		test.OK(t, q.Pause(t.Context(), until, "retry-after"))
+		e.m.SetTime(time.Now().Add(-time.Hour))
+		s, err := q.State(t.Context())
+		test.OK(t, err)
+		if !near(s.Paused, until) {
+			t.Errorf("paused until %v, want %v", s.Paused, until)
+		}
+	})
+}
+
 // The clock of the server is set while hosts send. One that is set forward makes what was granted
 // look old, and it is granted once more.
 func TestClockSet(t *testing.T) {

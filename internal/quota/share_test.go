@@ -157,6 +157,28 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// A host has one share, however many upstreams it has.
+func TestSharesOfUpstreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t)
+		var r record
+		ctx, stop := r.context(t)
+		defer stop()
+		for i, upstreams := range []int{3, 1} {
+			q := e.host(per(100))
+			for range upstreams {
+				u := upstream()
+				q.Attach(u)
+				r.saturate(ctx, i, 50, u)
+			}
+		}
+		time.Sleep(20 * time.Second)
+		if least, most := r.each(2); least < 900 || most > 1100 {
+			t.Errorf("one host sent %d, the other %d", least, most)
+		}
+	})
+}
+
 // What some hosts do not use is for those that can.
 func TestSharesUnequal(t *testing.T) {
 	for _, n := range []int{1000, 50} {

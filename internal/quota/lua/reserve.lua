@@ -16,7 +16,7 @@ if want >= chunk then
 end
 horizon = math.max(horizon, 2 * rivals * chunk * each)
 
-if tat > now + 2 * horizon then -- the rate was raised
+if tat > now + 2 * horizon then -- the rate was raised: hosts give up what they had
   tat = now + horizon
 end
 local start = math.max(tat, now - (math.max(burst, 1) - 1) * each, pause)

@@ -5,9 +5,6 @@ end
 rate = given(rate, ARGV[arg + 1])
 burst = given(burst, ARGV[arg + 2])
 inflight = given(inflight, ARGV[arg + 3])
-if ARGV[arg + 1] ~= '' then -- hosts give up what they were granted at the rate before
-  tat = math.min(tat, now + LEAST)
-end
 version = math.max(version + 1, now)
 count()
 redis.call('PUBLISH', news, 'settings')
