@@ -128,7 +128,7 @@ func TestQuotaDelivers(t *testing.T) {
 
 // What one process does not use, another does.
 func TestQuotaUnequal(t *testing.T) {
-	together(t, true)
+	together(t, false)
 	const rate = 100
 	f, _ := startFleet(t, 0, "--rps", strconv.Itoa(rate))
 	lasts := time.Duration(size(6, 30)) * time.Second
@@ -153,7 +153,7 @@ func TestQuotaEngineDown(t *testing.T) {
 			continue
 		}
 		t.Run(outage.String(), func(t *testing.T) {
-			together(t, true)
+			together(t, outage > 30*time.Second)
 			const rate = 100
 			f, redis := startFleet(t, 0, "--rps", strconv.Itoa(rate))
 			for _, name := range names[:3] {
@@ -241,7 +241,7 @@ func TestQuotaMemberEnds(t *testing.T) {
 
 // [quota pause] A wait that one process is asked for holds for all.
 func TestQuotaPause(t *testing.T) {
-	together(t, true)
+	together(t, false)
 	const rate, wait = 100, 3
 	f, _ := startFleet(t, 0, "--rps", strconv.Itoa(rate))
 	for _, name := range names[:3] {
@@ -342,7 +342,7 @@ func TestQuotaConcurrency(t *testing.T) {
 
 // A process that does not reach the engine goes on with its share, and the others do with theirs.
 func TestQuotaPartition(t *testing.T) {
-	together(t, true)
+	together(t, false)
 	const rate = 100
 	f, redis := startFleet(t, 0, "--rps", strconv.Itoa(rate))
 	way := startPartition(t, redis.Addr)
@@ -371,7 +371,7 @@ func TestQuotaPartition(t *testing.T) {
 // An engine that has lost its last second, as a replica that takes over may have, books that anew:
 // for at most as long as slots are leased ahead, and no more.
 func TestQuotaFailover(t *testing.T) {
-	together(t, true)
+	together(t, false)
 	const rate = 100
 	f, redis := startFleet(t, 0, "--rps", strconv.Itoa(rate))
 	for _, name := range names[:3] {
@@ -504,7 +504,7 @@ func awaits(t *testing.T, what string, isSo func() bool) {
 
 // A relay shares a quota with a run.
 func TestQuotaRelay(t *testing.T) {
-	together(t, true)
+	together(t, false)
 	const rate = 50
 	f, _ := startFleet(t, 0, "--rps", strconv.Itoa(rate))
 	relay := startRelay(t, f.URL, "--quota-from", f.url, "--rps", strconv.Itoa(rate))

@@ -114,6 +114,9 @@ func (s *Redis) Version() string {
 func (s *Redis) Do(tb testing.TB, args ...string) string {
 	tb.Helper()
 	answer, err := s.do(tb.Context(), args...)
+	if errors.Is(err, io.EOF) { // a sentinel that makes it the master ends its connections
+		answer, err = s.do(tb.Context(), args...)
+	}
 	if err != nil {
 		tb.Fatalf("redis: %s: %v", strings.Join(args, " "), err)
 	}
