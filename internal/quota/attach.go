@@ -28,6 +28,10 @@ type attachment struct {
 	// its slots are of this rate, or it needs none; with the Quota's lock held
 	rate rate.Limit
 
+	// The version of the pause that it was told of last, and its end; with telling held.
+	pauses int64
+	paused time.Time
+
 	// What it was sending at when the others last heard of it; if zero, nothing was found. Only for
 	// the goroutine that keeps in contact.
 	expects float64
@@ -51,12 +55,12 @@ func (q *Quota) Attach(u Upstream) (detach func()) {
 	q.mu.attachments++
 	a := &attachment{upstream: u, name: fmt.Sprintf("%s/%d", q.id, q.mu.attachments)}
 	q.mu.attached[a] = true
-	p := q.mu.contact.pause
+	if q.mu.contact.pause.until.IsZero() {
+		a.pauses = q.mu.view.pauses // to end a pause of its own is not asked of it
+	}
 	q.mu.Unlock()
 	q.fit(a)
-	if time.Until(p.until) > 0 {
-		u.Pause(p.until, p.source)
-	}
+	q.pause(a)
 	q.wake()
 	return func() {
 		q.mu.Lock()
@@ -93,8 +97,8 @@ func (q *Quota) refit() {
 // fit has an upstream obey the settings. Where what is in flight is limited from now on, it may
 // have nothing in flight until the server says how much of it is its own.
 func (q *Quota) fit(a *attachment) {
-	q.fitting.Lock()
-	defer q.fitting.Unlock()
+	q.telling.Lock()
+	defer q.telling.Unlock()
 	q.mu.Lock()
 	s := q.mu.view.settings
 	if !q.mu.attached[a] {
@@ -118,6 +122,25 @@ func (q *Quota) fit(a *attachment) {
 	} else if s.InFlight <= 0 && before {
 		a.upstream.Cap(-1, time.Time{})
 	}
+}
+
+// pause has an upstream obey the pause that is in force, or the end of one, unless it does already.
+func (q *Quota) pause(a *attachment) {
+	q.telling.Lock()
+	defer q.telling.Unlock()
+	q.mu.Lock()
+	p, version, attached := q.mu.contact.pause, q.mu.view.pauses, q.mu.attached[a]
+	q.mu.Unlock()
+	if !attached || version == a.pauses {
+		return
+	}
+	if p.until.Before(a.paused) || p.until.IsZero() {
+		a.upstream.Resume()
+	}
+	if !p.until.IsZero() {
+		a.upstream.Pause(p.until, p.source)
+	}
+	a.pauses, a.paused = version, p.until
 }
 
 // A demand is what one upstream wants of what may be in flight.
@@ -146,6 +169,8 @@ func (q *Quota) demands() []demand {
 
 // allot tells the upstreams what the server answered to their demands, which was asked at sent.
 func (q *Quota) allot(ds []demand, may []int, sent time.Time) {
+	q.telling.Lock()
+	defer q.telling.Unlock()
 	for i, d := range ds {
 		q.mu.Lock()
 		limited := d.a.limited && q.mu.attached[d.a] && may[i] >= 0

@@ -43,7 +43,7 @@ func (q *Quota) learn(a *answer, id string, sent time.Time) {
 	}
 	q.mu.Unlock()
 	if paused {
-		q.spread(a.pause)
+		q.spread()
 	}
 	n := Notice{Time: a.received, Settings: a.settings, Hosts: a.hosts}
 	tell := func(kind NoticeKind, isSo bool) {
@@ -87,14 +87,10 @@ func (q *Quota) failed(sent time.Time, err error) {
 	}
 }
 
-// spread has all upstreams obey a pause, or the end of one.
-func (q *Quota) spread(p pause) {
+// spread has all upstreams obey a pause that is new, or the end of one.
+func (q *Quota) spread() {
 	for _, a := range q.attachments() {
-		if p.until.IsZero() {
-			a.upstream.Resume()
-		} else {
-			a.upstream.Pause(p.until, p.source)
-		}
+		q.pause(a)
 	}
 }
 
@@ -139,7 +135,7 @@ func (q *Quota) hear(text string) {
 	}
 	q.mu.Unlock()
 	if newer {
-		q.spread(p)
+		q.spread()
 	}
 }
 

@@ -92,7 +92,7 @@ type Quota struct {
 	nudge  chan struct{}
 
 	notify  sync.Mutex // Options.Notify is called with it held
-	fitting sync.Mutex // upstreams are told of settings with it held
+	telling sync.Mutex // upstreams are told what to obey with it held, of news in their order
 
 	mu struct {
 		sync.Mutex
