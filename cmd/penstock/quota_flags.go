@@ -113,6 +113,9 @@ func (f *quotaFlags) open(
 		}
 		return nil, nil, quotaError(fmt.Errorf("--quota-from: %w", err))
 	}
+	if s := q.Settings(); s.Rate == 0 && s.InFlight == 0 {
+		log.Warn(status.QuotaUnlimited(q.Name()))
+	}
 	return q, func() {
 		told.stop()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

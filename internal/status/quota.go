@@ -35,6 +35,12 @@ func QuotaShared(name string, s quota.Settings) string {
 	return fmt.Sprintf("within the shared quota %s, %s of all together", name, QuotaSettings(s))
 }
 
+// QuotaUnlimited says that a quota limits nothing, which a misspelt name may be the cause of.
+func QuotaUnlimited(name string) string {
+	return fmt.Sprintf("the quota %s has no limit: all that share it find a pace together; give "+
+		"one by --rps, or by penstock quota set --rps N URL", name)
+}
+
 // QuotaPart names a quota that a run waits for, with what it allows and how many share it.
 func QuotaPart(name string, p quota.Part) string {
 	text := name
