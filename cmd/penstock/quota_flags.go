@@ -33,8 +33,8 @@ func (f *quotaFlags) declare(flags *pflag.FlagSet) {
 		"share one quota with other runs, in Redis: redis://HOST/0/NAME; --rps, --burst and "+
 			"--concurrency are then those of all together")
 	flags.Var(oneOf(&f.down, "WHAT", downs...).or(downs[0]), "quota-down",
-		"what to do while that Redis cannot be reached; share keeps to the last share for 30 s "+
-			"and then stops, local keeps to --rps alone")
+		"what to do while that Redis cannot be reached; share keeps to the last share for 30 s, "+
+			"or 6 s where --concurrency is shared, and then stops; local keeps to --rps alone")
 }
 
 var downs = []string{quota.Share.String(), quota.Stop.String(), quota.Local.String()}

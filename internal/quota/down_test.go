@@ -208,3 +208,35 @@ func TestOpenDown(t *testing.T) {
 		}
 	})
 }
+
+// A share of what may be in flight is good for a shorter time, which is said.
+func TestDownInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t)
+		var log noticeLog
+		u := upstream()
+		o := inFlight(8)
+		o.Notify = log.add
+		e.host(o).Attach(u)
+		sends := func() bool {
+			p, ok := u.TryAcquire(1)
+			if ok {
+				p.Release()
+			}
+			return ok
+		}
+		time.Sleep(3 * time.Second)
+		e.kill()
+		time.Sleep(4900 * time.Millisecond)
+		if gone := log.of(Gone); len(gone) != 1 || gone[0].For != 6*time.Second {
+			t.Errorf("gone: %+v", gone)
+		}
+		if n := len(log.of(Stopped)); n != 0 || !sends() {
+			t.Errorf("%d times stopped before 5 s, or nothing is sent", n)
+		}
+		time.Sleep(2 * time.Second)
+		if n := len(log.of(Stopped)); n != 1 || sends() {
+			t.Errorf("%d times stopped, or something is sent", n)
+		}
+	})
+}

@@ -65,18 +65,20 @@ func (q *Quota) failed(sent time.Time, err error) {
 	q.mu.Lock()
 	now := time.Now()
 	c := &q.mu.contact
-	known := !c.last.IsZero() && !q.mu.closed // else Open says so, or nobody cares any more
+	known := !c.last.IsZero() && !q.mu.closed // else Open says so, or it does not matter
 	down := c.fail(sent, now, err) && known
-	closed := known && c.down && !c.closed && q.options.Down == Share && c.age(now) >= alone
+	most := alone
+	if q.mu.view.settings.InFlight > 0 {
+		most = lifetime
+	}
+	closed := known && c.down && !c.closed && q.options.Down == Share && c.age(now) >= most
 	c.closed = c.closed || closed
 	n := Notice{
 		Kind: Gone, Time: now, Err: err, Down: q.options.Down,
 		Settings: q.mu.view.settings, Hosts: q.mu.view.hosts,
 	}
 	if n.Down == Share {
-		if n.For = alone; n.Settings.InFlight > 0 {
-			n.For = lifetime
-		}
+		n.For = most
 	}
 	q.mu.Unlock()
 	if down {
