@@ -1,11 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"path"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,9 +29,10 @@ have, what is delivered holds, else what may have arrived, else what failed; and
 equals the later one. To merge again does no harm.
 
 INTO may be new: a name, as --job gives it, or a file whose name ends in .db. FROM may
-be a pattern for names in the state directory, such as "nightly-*-of-5".`,
+be a pattern for names in the state directory, such as "nightly-*-of-5". All have to
+be of the job that INTO is named after.`,
 		Example: `  penstock journal merge nightly "nightly-*-of-5"
-  penstock journal merge all.db host1/nightly-1-of-2.db host2/nightly-2-of-2.db
+  penstock journal merge all/job.db host1/job-1-of-2.db host2/job-2-of-2.db
   penstock send --job nightly --only failed --to URL data/`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch len(args) {
@@ -67,6 +69,9 @@ func merge(ctx context.Context, w io.Writer, name string, others []string) error
 	}
 	from, err := sources(dir, into, others)
 	if err != nil {
+		return err
+	}
+	if err := sameJob(into, from); err != nil {
 		return err
 	}
 	done, err := journal.Merge(ctx, into, from, func(run journal.Run) string {
@@ -143,7 +148,7 @@ func sources(dir, into string, names []string) (from []string, err error) {
 		known, _ := statedir.Names(dir)
 		matched := false
 		for _, k := range known {
-			ok, err := path.Match(strings.TrimSuffix(name, statedir.Suffix), k)
+			ok, err := statedir.Match(strings.TrimSuffix(name, statedir.Suffix), k)
 			if err != nil {
 				return nil, fmt.Errorf("%q: the pattern is not valid", name)
 			}
@@ -158,6 +163,60 @@ func sources(dir, into string, names []string) (from []string, err error) {
 		}
 	}
 	return from, nil
+}
+
+// sameJob returns an error unless all journals are of the job that into has the name of, but for
+// the shards. Another job may be for another account, by the same URL.
+func sameJob(into string, from []string) error {
+	job, _ := statedir.OfShard(statedir.Name(into))
+	for _, file := range from {
+		whole, shard := statedir.OfShard(statedir.Name(file))
+		if whole == job {
+			continue
+		}
+		noted := notedJob(file)
+		if noted == job {
+			continue
+		}
+		remedy := "merge into a journal named " + cmp.Or(noted, whole)
+		if _, err := os.Stat(into); err == nil {
+			as := job
+			if number, of, ok := strings.Cut(shard, "/"); ok {
+				as += "-" + number + "-of-" + of
+			}
+			remedy = fmt.Sprintf("if both are the same work, copy it as %s into another "+
+				"directory, and merge that file", as+statedir.Suffix)
+		}
+		return fmt.Errorf("journal %s has the name of another job than %s, and what either has "+
+			"delivered the other would never send; %s", statedir.Name(file), statedir.Name(into),
+			remedy)
+	}
+	return nil
+}
+
+// notedJob returns the name of the job that the runs of a journal have in their commands, whatever
+// its file is called; "" if not all have the same.
+func notedJob(file string) (job string) {
+	r, err := journal.OpenReader(file)
+	if err != nil {
+		return "" // as the merge says
+	}
+	defer r.Close()
+	runs, err := r.Runs()
+	for i, run := range runs {
+		c, ok := storedCommand(run.Command)
+		name := ""
+		for _, w := range c.words {
+			if w.name == "job" {
+				name = strings.TrimSuffix(w.value, statedir.Suffix)
+			}
+		}
+		if err != nil || !ok || i > 0 && name != job {
+			return ""
+		}
+		job = name
+	}
+	return job
 }
 
 // mergedText says what a journal has, and what it lacks.

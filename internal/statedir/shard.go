@@ -1,7 +1,9 @@
 package statedir
 
 import (
+	"cmp"
 	"fmt"
+	"path"
 	"strings"
 )
 
@@ -22,6 +24,21 @@ func OfShard(name string) (whole, shard string) {
 		return name, ""
 	}
 	return whole, number + "/" + all
+}
+
+// Match is [path.Match], but that the number of a shard, where the pattern has an asterisk for it,
+// is all that this matches: "a-*-of-2" is no pattern for "a-b-1-of-2".
+func Match(pattern, name string) (bool, error) {
+	rest, all, found := cutLast(pattern, of)
+	job, numbered := strings.CutSuffix(rest, "-*")
+	whole, shard := OfShard(name)
+	if !found || !numbered || shard == "" {
+		return path.Match(pattern, name)
+	}
+	_, last, _ := strings.Cut(shard, "/")
+	sameJob, err := path.Match(job, whole)
+	sameAll, allErr := path.Match(all, last)
+	return sameJob && sameAll, cmp.Or(err, allErr)
 }
 
 func cutLast(s, separator string) (before, after string, found bool) {

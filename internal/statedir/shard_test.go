@@ -3,6 +3,7 @@ package statedir
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -21,6 +22,27 @@ func TestOfShard(t *testing.T) {
 	} {
 		if whole, shard := OfShard(name); [2]string{whole, shard} != want {
 			t.Errorf("%q: %q, %q", name, whole, shard)
+		}
+	}
+}
+
+// [merge other job]
+func TestMatch(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"nt-*-of-2", "nt-1-of-2", true}, {"nt-*-of-2", "nt-17-of-2", true},
+		{"nt-*-of-2", "nt-eu-1-of-2", false}, {"nt-*-of-2", "nt-1-of-2-3-of-2", false},
+		{"nt-*-of-2", "nt-1-of-3", false}, {"nt-*-of-*", "nt-1-of-3", true},
+		{"nt-*-of-*", "nt-eu-1-of-3", false}, {"nt-*-*-of-2", "nt-eu-1-of-2", true},
+		{"*-*-of-2", "nt-eu-1-of-2", true}, {"nt-[12]-of-2", "nt-2-of-2", true},
+		{"nt-[12]-of-2", "nt-3-of-2", false}, {"nt*", "nt-eu-1-of-2", true}, {"nt*", "nt", true},
+		{"nt-*-of-2", "nt", false}, {"n[t-*-of-2", "nt-1-of-2", false},
+	} {
+		got, err := Match(c.pattern, c.name)
+		if got != c.want || (err != nil) != strings.HasPrefix(c.pattern, "n[") {
+			t.Errorf("%q, %q: %v, %v", c.pattern, c.name, got, err)
 		}
 	}
 }
