@@ -60,7 +60,8 @@ func (l *line) setCap(n int, until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.shareLocked()
-	s.most, s.until, s.suspended = n, l.afterLocked(time.Until(until)), l.asleep()
+	end := min(l.afterLocked(time.Until(until)), never-1)
+	s.most, s.until, s.suspended = n, end, l.asleep()
 	if n < 0 {
 		s.most, s.until = math.MaxInt, never
 	}

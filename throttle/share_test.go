@@ -151,6 +151,20 @@ func TestCapTeachesNothing(t *testing.T) {
 	})
 }
 
+// A cap until an instant that is as far ahead as can be written is one.
+func TestCapForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		u := NewUpstream(Limits{InFlight: 1000, Fixed: true})
+		u.Cap(1, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
+		for _, want := range []bool{true, false} {
+			if _, ok := u.TryAcquire(1); ok != want {
+				t.Errorf("let in: %v, want %v", ok, want)
+			}
+			time.Sleep(time.Hour)
+		}
+	})
+}
+
 // The error of a Leaser that grants nothing any more says that nothing was sent, unless something
 // was.
 func TestLeaserErrorIsNeverOrUnknown(t *testing.T) {
