@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"math"
 	"time"
 
 	"github.com/penstock/penstock/internal/suspend"
@@ -50,6 +51,9 @@ func (c *contact) patience(now time.Time) time.Duration {
 
 // age returns how long ago the last contact was.
 func (c *contact) age(now time.Time) time.Duration {
+	if c.last.IsZero() {
+		return math.MaxInt64
+	}
 	age := now.Sub(c.last)
 	if slept := suspend.Total() - c.suspended; slept > time.Second {
 		age += slept

@@ -178,6 +178,18 @@ func TestDownOtherwise(t *testing.T) {
 	}
 }
 
+// A process that never heard of the server may run on a machine that was suspended once.
+func TestNoContactAfterSuspend(t *testing.T) {
+	c := contact{suspended: -time.Hour}
+	now := time.Now()
+	if age := c.age(now); age < alone {
+		t.Errorf("the last contact was %v ago, though there was none", age)
+	}
+	if err := errors.New("no route"); c.fail(now, now, err) || !c.fail(now, now.Add(patience), err) {
+		t.Errorf("down: %v, want it after %v of calls that fail", c.down, patience)
+	}
+}
+
 // A server that is not there when a process starts.
 func TestOpenDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
