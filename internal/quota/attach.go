@@ -63,8 +63,9 @@ func (q *Quota) Attach(u Upstream) (detach func()) {
 	q.pause(a)
 	q.wake()
 	return func() {
+		still := u.Stats().InFlight
 		q.mu.Lock()
-		if q.mu.attached[a] && a.limited {
+		if q.mu.attached[a] && a.limited && still == 0 { // else they end when they are not renewed
 			q.mu.left = append(q.mu.left, a.name)
 		}
 		delete(q.mu.attached, a)
@@ -141,6 +142,32 @@ func (q *Quota) pause(a *attachment) {
 		a.upstream.Pause(p.until, p.source)
 	}
 	a.pauses, a.paused = version, p.until
+}
+
+// letGo has all upstreams let nothing in any more where that is limited, and returns the names of
+// those whose permits others may have at once. Those of requests that are still in flight end when
+// they are not renewed.
+func (q *Quota) letGo() (permits []any) {
+	q.telling.Lock()
+	defer q.telling.Unlock()
+	for _, a := range q.attachments() {
+		q.mu.Lock()
+		limited := a.limited
+		q.mu.Unlock()
+		if !limited {
+			continue
+		}
+		a.upstream.Cap(0, time.Now())
+		if a.upstream.Stats().InFlight == 0 {
+			permits = append(permits, a.name)
+		}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, name := range q.mu.left {
+		permits = append(permits, name)
+	}
+	return permits
 }
 
 // A demand is what one upstream wants of what may be in flight.

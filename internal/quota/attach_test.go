@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"context"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -63,6 +64,76 @@ func TestAllotWhileRemoved(t *testing.T) {
 			p.Release()
 		}
 	})
+}
+
+// What a host lets go of, when it is closed or an upstream is detached, is for the others once it
+// is not in flight any more, and nobody goes by it meanwhile.
+func TestPermitsLetGo(t *testing.T) {
+	type host struct {
+		*Quota
+		*throttle.Upstream
+		detach func()
+	}
+	for name, c := range map[string]struct {
+		down     Down
+		inFlight int
+		letGo    func(host)
+	}{
+		"closed":               {Share, 0, func(h host) { h.Close(context.Background()) }},
+		"closed, sends":        {Share, 5, func(h host) { h.Close(context.Background()) }},
+		"closed, local":        {Local, 0, func(h host) { h.Close(context.Background()) }},
+		"closed, local, sends": {Local, 5, func(h host) { h.Close(context.Background()) }},
+		"detached, closed":     {Share, 0, func(h host) { h.detach(); h.Close(context.Background()) }},
+		"detached":             {Share, 0, func(h host) { h.detach() }},
+		"detached, sends":      {Share, 5, func(h host) { h.detach() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := newEngine(t)
+				o := inFlight(8)
+				o.Down = c.down
+				open := func() (h host) {
+					h.Quota, h.Upstream = e.host(o), upstream()
+					h.detach = h.Attach(h.Upstream)
+					return h
+				}
+				fill := func(u *throttle.Upstream) (n int) {
+					for range 20 {
+						if _, ok := u.TryAcquire(1); ok {
+							n++
+						}
+					}
+					return n
+				}
+				a := open()
+				time.Sleep(5 * time.Second)
+				var permits []*throttle.Permit
+				for range c.inFlight {
+					p, err := a.Acquire(t.Context(), 1)
+					test.OK(t, err)
+					permits = append(permits, p)
+				}
+				c.letGo(a)
+				if n := fill(a.Upstream); n > 0 && name[:6] == "closed" {
+					t.Errorf("%d are let in afterwards", n)
+				}
+				b := open()
+				time.Sleep(2 * time.Second)
+				n := fill(b.Upstream)
+				if want := 8; c.inFlight == 0 && n != want || n+c.inFlight > want {
+					t.Errorf("%d are let in here while there are %d in flight there, of %d", n,
+						c.inFlight, want)
+				}
+				for _, p := range permits {
+					p.Done(throttle.Feedback{Signal: throttle.SignalSuccess})
+				}
+				time.Sleep(12 * time.Second)
+				if n += fill(b.Upstream); n != 8 {
+					t.Errorf("%d are let in at the end, want 8", n)
+				}
+			})
+		})
+	}
 }
 
 // A pause that ends while an upstream is being told of it does not come back.

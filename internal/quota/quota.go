@@ -239,10 +239,6 @@ func (q *Quota) Close(ctx context.Context) error {
 	q.mu.Lock()
 	closed := q.mu.closed
 	q.mu.closed = true
-	permits := make([]any, 0, len(q.mu.attached))
-	for a := range q.mu.attached {
-		permits = append(permits, a.name)
-	}
 	q.mu.Unlock()
 	if closed {
 		return nil
@@ -253,7 +249,7 @@ func (q *Quota) Close(ctx context.Context) error {
 	var err error
 	if began {
 		<-q.ended
-		_, err = q.call(ctx, leaveScript, q.id, permits...)
+		_, err = q.call(ctx, leaveScript, q.id, q.letGo()...)
 	}
 	return errors.Join(err, q.client.Close())
 }
