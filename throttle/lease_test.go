@@ -273,9 +273,33 @@ func TestLeaserWhileSuspended(t *testing.T) {
 		got := acquire(t, u, begin, 3) // 0, 10, 20 ms
 		time.Sleep(5 * time.Millisecond)
 		slept.Add(int64(time.Hour))
-		want(t, "after", <-got, "60ms") // it had taken one slot, and needs two
+		want(t, "after", <-got, "70ms") // it had taken one slot, which is not used
 		want(t, "calls", fmt.Sprint(f.called()), "[0s 3 50ms 5]")
 	})
+}
+
+// What a caller of a weight has gathered of one Leaser is no part of what it needs of the next.
+func TestSetLeaserGathered(t *testing.T) {
+	for _, between := range []func(u *Upstream){
+		func(*Upstream) {},
+		func(u *Upstream) { u.Cap(0, time.Now()); u.SetLeaser(nil) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			u := NewUpstream(Limits{InFlight: 1000, Fixed: true})
+			u.SetLeaser(newFakeLeaser(func(context.Context, int) (Lease, error) {
+				return Lease{First: time.Now(), N: 9, Again: time.Now().Add(time.Hour)}, nil
+			}))
+			got := acquire(t, u, begin, 10)
+			time.Sleep(time.Second)
+			f := newFakeLeaser(gcra(time.Second, 0, 1))
+			between(u)
+			u.SetLeaser(f)
+			u.Cap(-1, time.Time{})
+			want(t, "after", <-got, "10s")
+			want(t, "first call", f.called()[0], "0s 10")
+		})
+	}
 }
 
 // Cap limits how many are in flight, until its instant.

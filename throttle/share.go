@@ -38,6 +38,7 @@ func (l *line) setLeaser(leaser Leaser) {
 	if was := s.leases; was != nil {
 		was.cancel()
 		l.mu.unclaimed += was.slots.unclaimed
+		l.mu.queue.ungather()
 		s.leases = nil
 	}
 	if leaser != nil {
@@ -102,6 +103,7 @@ func (l *line) freshLocked(now time.Duration, waiting bool) bool {
 	if x := s.leases; x != nil {
 		if l.slept(x.suspended) {
 			x.slots.drop()
+			l.mu.queue.ungather()
 			if !x.slots.asking { // else what is on its way is old as well
 				x.suspended = l.asleep()
 			}

@@ -124,6 +124,13 @@ func (l *waitlist) newest() *waiter {
 	return l.first
 }
 
+// ungather takes from the waiters the slots that they have gathered.
+func (l *waitlist) ungather() {
+	for w := l.first; w != nil; w = w.next {
+		w.slots = 0
+	}
+}
+
 // stop empties the list and fails everyone in it with err.
 func (l *waitlist) stop(err error) {
 	for w := l.first; w != nil; w = l.first {
