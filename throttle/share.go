@@ -235,6 +235,17 @@ func (l *line) lease(x *leases, want int) {
 	l.settleLocked()
 }
 
+// wanted returns how many requests wait, as far as the first waiter says so.
+func (l *line) wanted() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.mu.queue.len
+	if w := l.mu.queue.first; w != nil {
+		n += int(max(w.many()-1, 0))
+	}
+	return n
+}
+
 // unclaimedLocked returns BucketStats.Unclaimed. It requires that mu is held.
 func (l *line) unclaimedLocked() int64 {
 	n := l.mu.unclaimed

@@ -26,6 +26,7 @@ type UpstreamStats struct {
 	Probe time.Time `json:",omitzero"`
 
 	Waiting     int   // callers that wait for a permit or a token
+	Wanted      int   `json:"-"` // requests that these would send: one may wait for many
 	InFlight    int   // requests from their token on until their permit's end
 	MaxInFlight int   // the most of them at any time
 	Sent        int64 // attempts let go, those that net/http repeats by itself included
@@ -77,6 +78,7 @@ func (u *Upstream) Stats() UpstreamStats {
 		Changed:        c.Changed,
 		Probe:          c.Probe,
 		Waiting:        bucket.Waiting,
+		Wanted:         u.line.wanted(),
 		InFlight:       u.mu.controller.Places(),
 		MaxInFlight:    u.mu.maxInFlight,
 		Sent:           u.mu.sent,

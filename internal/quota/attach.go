@@ -184,7 +184,7 @@ func (q *Quota) demands() []demand {
 	for _, a := range all {
 		s := a.upstream.Stats()
 		q.mu.Lock()
-		d := demand{a, s, s.InFlight + s.Waiting, s.InFlight}
+		d := demand{a, s, s.InFlight + s.Wanted, s.InFlight}
 		if time.Until(a.until) > 0 {
 			d.held = max(d.held, a.may)
 		}

@@ -138,7 +138,7 @@ func (q *Quota) beat() {
 	args := []any{nil}
 	for _, d := range ds {
 		w.Sent += d.stats.Sent
-		w.Waiting += d.stats.Waiting
+		w.Waiting += d.stats.Wanted
 		w.InFlight += d.stats.InFlight
 		args = append(args, d.a.name, d.want, d.held)
 	}

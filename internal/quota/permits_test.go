@@ -4,10 +4,12 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/standing"
 	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/throttle"
 )
@@ -134,6 +136,39 @@ func TestPermits(t *testing.T) {
 			t.Errorf("without a limit %d are in flight, want 20", n)
 		}
 		others[0].stop()
+	})
+}
+
+// A host with one caller that gets turns for many, as a relay has, soon has as much as others.
+func TestPermitsCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t)
+		var f flight
+		one := f.host(e, inFlight(100), 200)
+		defer one.stop()
+		time.Sleep(5 * time.Second)
+		u := upstream()
+		e.host(Options{}).Attach(u)
+		var crowd atomic.Int64
+		crowd.Store(200)
+		ctx, cancel := context.WithCancel(
+			context.WithValue(t.Context(), standing.CrowdKey{}, &crowd))
+		defer cancel()
+		go func() {
+			for {
+				p, err := u.Acquire(ctx, 1)
+				if err != nil {
+					return
+				}
+				time.AfterFunc(500*time.Millisecond, func() {
+					p.Done(throttle.Feedback{Signal: throttle.SignalSuccess})
+				})
+			}
+		}()
+		time.Sleep(5 * time.Second)
+		if n := u.Stats().InFlight; n != 50 {
+			t.Errorf("%d in flight, want 50", n)
+		}
 	})
 }
 

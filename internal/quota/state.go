@@ -31,7 +31,7 @@ type Host struct {
 	Down     string        // what it does while the server is away
 	Granted  int64         // slots, since it started
 	Sent     int64
-	Waiting  int
+	Waiting  int // requests
 	InFlight int
 	May      int // how many it may have in flight, where that is limited
 }
