@@ -125,6 +125,16 @@ func (c command) has(flag string) bool {
 	return slices.ContainsFunc(c.words, func(w word) bool { return w.name == flag })
 }
 
+// value returns the last value of a flag, "" if it is not given.
+func (c command) value(flag string) (value string) {
+	for _, w := range c.words {
+		if w.name == flag {
+			value = w.value
+		}
+	}
+	return value
+}
+
 func (c command) hasPath(path string) bool { return slices.Contains(c.words, word{value: path}) }
 
 // without returns the command without these flags.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstock/penstock/internal/exit"
 	"github.com/penstock/penstock/internal/human"
+	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/statedir"
 )
@@ -205,12 +206,7 @@ func notedJob(file string) (job string) {
 	runs, err := r.Runs()
 	for i, run := range runs {
 		c, ok := storedCommand(run.Command)
-		name := ""
-		for _, w := range c.words {
-			if w.name == "job" {
-				name = strings.TrimSuffix(w.value, statedir.Suffix)
-			}
-		}
+		name := strings.TrimSuffix(c.value("job"), statedir.Suffix)
 		if err != nil || !ok || i > 0 && name != job {
 			return ""
 		}
@@ -232,6 +228,13 @@ func mergedText(w io.Writer, file string) error {
 	}
 	fmt.Fprintf(w, "%s: %s: %s\n", shownName(file), human.Plural(info.Counts.Total(), "item"),
 		info.Counts)
+	lost, err := lyingElsewhere(r)
+	if err != nil {
+		return err
+	}
+	if lost.files > 0 {
+		fmt.Fprintln(w, lost.text(info.Counts[item.Delivered]))
+	}
 	if missing := info.Shards.Missing(); missing != nil {
 		fmt.Fprintf(w, "still to be merged: %s; a run without --shard would send again what they "+
 			"delivered\n", missing)

@@ -135,7 +135,15 @@ func (s shown) next() (next []string) {
 	}
 	last := s.runs[len(s.runs)-1]
 	well := !last.Finished.IsZero() && last.ExitStatus == exit.Delivered
-	return c.afterRuns(s.ByResults, s.Counts, well)
+	next = c.afterRuns(s.ByResults, s.Counts, well)
+	if c.value("shard") != last.Shard { // mergedCommand has changed it
+		was := "without --shard"
+		if last.Shard != "" {
+			was = "for shard " + last.Shard
+		}
+		next = append(next, "that was "+was+": give the paths as they are here")
+	}
+	return next
 }
 
 func ended(run journal.Run, running bool) string {
