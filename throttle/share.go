@@ -183,6 +183,9 @@ func (l *line) askForLocked(n int) {
 	if s == nil || s.leases == nil || l.pausedLocked() > 0 || !l.freshLocked(now, false) {
 		return
 	}
+	if every := s.leases.slots.every; n > 1 && every > slotLife/time.Duration(n-1) {
+		return // the first would be void before the last is due
+	}
 	if why, _ := l.mu.door.shut(now); why == HoldingNone {
 		l.askLocked(s.leases, now, int64(n))
 	}

@@ -181,7 +181,9 @@ func (u *Upstream) takeBack(p *Permit) {
 
 // TryAcquire is Acquire for callers that do not wait: it reports whether a request of that weight
 // may be sent now, and if so returns its permit. It is false while any caller waits, and for a
-// weight above [Limits.Burst], unless there is no limit of rate.
+// weight above [Limits.Burst], unless there is no limit of rate. With a [Leaser] it is false if not
+// so many slots are due, and asks for them for a later call; those of a weight are due at once only
+// if the last follows the first within 20 ms.
 func (u *Upstream) TryAcquire(weight int) (*Permit, bool) {
 	if u.look() != nil {
 		return nil, false
