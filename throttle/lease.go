@@ -9,31 +9,33 @@ import (
 // a request may be sent, its slots, and no instant to two of them; see [Upstream.SetLeaser] and
 // [Transport.LeaserFor].
 //
-// Its methods may be called concurrently, by one goroutine at a time for each upstream that it was
-// set for.
+// Lease may be called concurrently. For each upstream that the Leaser was set for there is one call
+// at a time, but for one that is ending when SetLeaser has set it anew.
 type Leaser interface {
 	// Lease asks for that many slots, 1 or more, and returns those that are granted, which may be
-	// fewer. It is asked while callers wait, somewhat before the slots that they have are used up.
-	// It should return within a few hundred milliseconds, and must when ctx ends, as it does with
-	// [Upstream.Stop] and when another Leaser takes its place.
+	// fewer. It is called while callers wait, somewhat before the slots that they have are used up,
+	// and when [Upstream.TryAcquire] finds none. It should return within a few hundred milliseconds,
+	// and must when ctx ends, as it does with [Upstream.Stop] and when another Leaser takes its
+	// place.
 	//
-	// Nothing is sent without a slot, so after an error nothing is until Lease, which is asked
+	// Nothing is sent without a slot, so after an error nothing is until Lease, which is called
 	// again, grants some: at the instant that the error's method RetryAt() time.Time returns, if it
 	// has one, or else a second later. If that is the zero Time, which means never, all callers
-	// that wait fail with an error that wraps it; Lease is asked again for those that come later.
+	// that wait fail with an error that wraps it; Lease is called again for those that come later.
 	Lease(ctx context.Context, want int) (Lease, error)
 }
 
 // A Lease is what a [Leaser] grants: N requests may be sent, the first at the instant First and
 // each of the others Every later than the one before. A slot that is not used within 20 ms of its
-// instant is void, so that what was not used does not leave as a burst.
+// instant is void, so that what was not used does not leave as a burst; where First is long past,
+// or zero, all of them are.
 type Lease struct {
 	First time.Time     // by this machine's clock
 	Every time.Duration // if zero, all slots are due at First
 	N     int           // if zero or less, none is granted
 
-	// Again is when to ask again at the earliest. If it is zero, where N is above zero when all but
-	// the slots of this lease are used up, and else after a second.
+	// Again is the earliest time of the next call. If it is zero, Lease is called again when the
+	// slots of this lease are about to be used; after one without slots, a second later.
 	Again time.Time
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -134,6 +135,35 @@ func TestLeaserVoidSlots(t *testing.T) {
 	})
 }
 
+// Of a lease that began in the past only the last slots may be left; of one without a beginning
+// there are none, and the Leaser is called 20 times a second.
+func TestLeaserPastSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		past := newFakeLeaser(func(context.Context, int) (Lease, error) {
+			return Lease{First: begin.Add(-time.Minute), Every: 30 * time.Millisecond, N: 2002}, nil
+		})
+		u := NewUpstream(Limits{Fixed: true})
+		u.SetLeaser(past)
+		want(t, "past", <-acquire(t, u, begin, 1), "0s")
+		want(t, "past", <-acquire(t, u, begin, 1), "30ms")
+
+		zero := newFakeLeaser(func(context.Context, int) (Lease, error) {
+			return Lease{N: 100}, nil
+		})
+		u.SetLeaser(zero)
+		got := acquire(t, u, begin, 1)
+		time.Sleep(time.Second)
+		if n := len(got) + len(zero.called()); n < 15 || n > 21 {
+			t.Errorf("%d calls in a second, want 20", n)
+		}
+		u.Stop(context.Canceled)
+		if text := <-got; !strings.Contains(text, "canceled") {
+			t.Errorf("a slot without an instant was used at %s", text)
+		}
+	})
+}
+
 // Without a slot nothing is sent; after an error it is asked for again when the error says, or
 // after a second. If it says never, those that wait fail.
 func TestLeaserError(t *testing.T) {
@@ -196,6 +226,33 @@ func TestLeaserTryAcquire(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
 		try(1, true)
+	})
+}
+
+// TryAcquire asks for no slots that it cannot use: those of a weight must be there at once.
+func TestLeaserTryAcquireWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			every time.Duration
+			got   bool
+			calls int
+		}{{11 * time.Millisecond, false, 1}, {10 * time.Millisecond, true, 20}} {
+			f := newFakeLeaser(gcra(c.every, time.Millisecond, 100))
+			u := NewUpstream(Limits{Fixed: true})
+			u.SetLeaser(f)
+			got := false
+			for range 1000 {
+				if p, ok := u.TryAcquire(3); ok {
+					got = true
+					p.Done(Feedback{Signal: SignalSuccess})
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if n := len(f.called()); got != c.got || n > c.calls || n < c.calls/2 {
+				t.Errorf("a slot each %v: got %v, want %v; %d calls, want %d", c.every, got, c.got,
+					n, c.calls)
+			}
+		}
 	})
 }
 
