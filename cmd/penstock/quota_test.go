@@ -57,10 +57,12 @@ func TestLatest(t *testing.T) {
 		time.Sleep(time.Second / 2)
 		l.tell(say("three "))
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		l.tell(say("four "))
 		l.stop()
 		l.tell(say("five "))
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		if said != "three " {
 			t.Errorf("said %q", said)
 		}
