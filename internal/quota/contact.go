@@ -11,6 +11,8 @@ const (
 	// silent is after how long without a word the others reckon that a process sends by itself; the
 	// scripts have the same number.
 	silent = 800 * time.Millisecond
+	// least is the least horizon of the scripts.
+	least = 200 * time.Millisecond
 	// booked is how long what they were granted until then goes on, mostly.
 	booked = 250 * time.Millisecond
 	// patience is how long calls fail before a process sends by itself.

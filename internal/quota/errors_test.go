@@ -100,7 +100,7 @@ func TestConflict(t *testing.T) {
 		}
 		none := 0
 		test.OK(t, q.Set(t.Context(), Changes{Burst: &none}))
-		_, err = e.open(Options{Settings: Settings{Rate: 1000, Burst: 5, InFlight: 9}})
+		_, err = e.open(Options{Settings: Settings{Rate: 1000, Burst: 3, InFlight: 9}})
 		if got, want := e.host(Options{}).Settings(), (Settings{1000, 0, 8}); got != want {
 			t.Errorf("%+v after a conflict, want %+v", got, want)
 		}
@@ -147,10 +147,9 @@ func TestClockSetPause(t *testing.T) {
 	})
 }
 
-// The clock of the server is set while hosts send. One that is set forward makes what was granted
-// look old, and it is granted once more.
+// The clock of the server is set while hosts send.
 func TestClockSet(t *testing.T) {
-	for by, twice := range map[time.Duration]int{time.Hour: 25, -time.Hour: 0} {
+	for _, by := range []time.Duration{time.Hour, -time.Hour, 2 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			e := newEngine(t)
 			u := upstream()
@@ -175,7 +174,7 @@ func TestClockSet(t *testing.T) {
 				e.m.SetTime(time.Now().Add(by))
 			}
 			least, most := r.windows(begin.Add(-time.Second), time.Now(), time.Second)
-			if least < 75 || most > 103+twice {
+			if least < 75 || most > 103 {
 				t.Errorf("by %v: %d to %d in a second", by, least, most)
 			}
 			if least, most := r.each(2); most-least > most/10 {

@@ -22,18 +22,18 @@ func (q *Quota) learn(a *answer, id string, sent time.Time) {
 		}
 		return
 	}
+	if a.epoch != before.epoch { // it may be another clock
+		c.offset, q.mu.fallback = offset{}, 0
+	}
 	c.offset.see(a.now, a.received)
-	a.booked = before.booked
+	a.counted = before.counted || id != ""
 	if id == "" { // it was not counted
 		a.hosts, a.active, a.rank = max(a.hosts, before.hosts), before.active, before.rank
-	}
-	if a.epoch != before.epoch {
-		a.booked = 0
 	}
 	// An answer may have been given before news that were faster.
 	a.pauses = max(a.pauses, before.pauses)
 	if a.version < before.version {
-		a.version, a.settings = before.version, before.settings
+		a.version, a.settings, a.given = before.version, before.settings, before.given
 	}
 	q.mu.view = a.view
 	closed := q.mu.closed
@@ -57,6 +57,9 @@ func (q *Quota) learn(a *answer, id string, sent time.Time) {
 		q.refit()
 	}
 	tell(Changed, changed && before.epoch != "")
+	if a.version != before.version && before.epoch != "" {
+		q.differs()
+	}
 	tell(Hosts, id != "" && !closed && a.hosts != before.hosts && before.epoch != "")
 }
 
@@ -144,18 +147,17 @@ func (q *Quota) hear(text string) {
 // Pause has all processes send nothing until an instant. Of several pauses the one that ends last
 // holds. The source is for people to read.
 func (q *Quota) Pause(ctx context.Context, until time.Time, source string) error {
-	left := time.Until(until)
-	if left <= 0 {
+	if time.Until(until) <= 0 {
 		return nil
 	}
-	_, err := q.call(ctx, pauseScript, "", left.Microseconds(), source)
-	return err
+	return q.insist(ctx, pauseScript, func() []any {
+		return []any{max(time.Until(until), 1).Microseconds(), source}
+	})
 }
 
 // Resume ends a pause for all processes.
 func (q *Quota) Resume(ctx context.Context) error {
-	_, err := q.call(ctx, pauseScript, "", 0, "")
-	return err
+	return q.insist(ctx, pauseScript, func() []any { return []any{0, ""} })
 }
 
 // Set changes those of the settings that are not nil, for all processes and at once. Zero removes
@@ -166,8 +168,18 @@ func (q *Quota) Set(ctx context.Context, c Changes) error {
 	if err := s.validate(); err != nil {
 		return err
 	}
-	_, err := q.call(ctx, setScript, "", c.args()...)
-	return err
+	return q.insist(ctx, setScript, c.args)
+}
+
+// insist calls a script that does nothing if something has changed that this process did not know.
+func (q *Quota) insist(ctx context.Context, script *redis.Script, args func() []any) error {
+	for range 10 {
+		a, err := q.call(ctx, script, "", args()...)
+		if err != nil || len(a.values) > 0 && a.values[0] == "1" {
+			return err
+		}
+	}
+	return fmt.Errorf("the quota %q is being changed by others all the time: try again", q.Name())
 }
 
 func deref[T any](p *T) (v T) {

@@ -33,6 +33,9 @@ func (q *Quota) Lease(ctx context.Context, want int) (throttle.Lease, error) {
 	if down, _ := q.down(); down {
 		return q.byItself(want)
 	}
+	if until := q.own(); time.Until(until) > 0 {
+		return throttle.Lease{Again: until}, nil
+	}
 	a, err := q.call(ctx, reserveScript, q.id, want)
 	if err == nil {
 		return q.granted(a)
@@ -67,9 +70,19 @@ func (q *Quota) down() (down bool, next time.Time) {
 	return down, now.Add(max(left, time.Millisecond))
 }
 
+// own returns when the last of this process's own slots has had its time.
+func (q *Quota) own() time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mu.fallback == 0 {
+		return time.Time{}
+	}
+	return q.mu.contact.offset.local(q.mu.fallback)
+}
+
 // granted reads what the script granted.
 func (q *Quota) granted(a *answer) (throttle.Lease, error) {
-	var n [5]float64
+	var n [4]float64
 	for i := range n {
 		if i >= len(a.values) {
 			return throttle.Lease{}, fmt.Errorf("the script returned %d values", len(a.values))
@@ -79,19 +92,18 @@ func (q *Quota) granted(a *answer) (throttle.Lease, error) {
 			return throttle.Lease{}, fmt.Errorf("the script returned %.20q", a.values[i])
 		}
 	}
-	count, start, every, again, end := int(n[0]), n[1], n[2], n[3], int64(n[4])
+	count, start, every, again := int(n[0]), n[1], n[2], n[3]
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.mu.view.booked = max(end, q.mu.view.booked)
 	if count <= 0 {
 		wait := max(time.Duration(again)*time.Microsecond, 5*time.Millisecond)
 		return throttle.Lease{Again: a.received.Add(wait)}, nil
 	}
 	q.mu.granted += int64(count)
+	// The answer may have taken longer than others. A little later the slots are void.
+	const little = 20 * time.Millisecond
 	first := q.mu.contact.offset.local(a.now + int64(start))
-	if first.Before(a.received) { // the answer took longer than others
-		first = a.received
-	}
+	first = latest(first, earliest(a.received, first.Add(little)))
 	return throttle.Lease{First: first, Every: time.Duration(every * 1e3), N: count}, nil
 }
 
@@ -109,8 +121,11 @@ func (q *Quota) byItself(want int) (throttle.Lease, error) {
 	case Stop:
 		return throttle.Lease{}, sleep
 	case Local:
-		if q.options.LocalRate > 0 {
-			period, rank = 1/float64(q.options.LocalRate), 0
+		if r := q.options.LocalRate; r > 0 {
+			if v.settings.Rate > 0 { // which people may have set to less
+				r = min(r, v.settings.Rate)
+			}
+			period, rank = 1/float64(r), 0
 		}
 	default:
 		until = alone - c.age(now)
@@ -122,7 +137,12 @@ func (q *Quota) byItself(want int) (throttle.Lease, error) {
 		c.offset.see(now.UnixMicro(), now)
 	}
 	period *= 1e6
-	from := float64(max(c.offset.remote(now), q.mu.fallback))
+	// The others may have been granted slots until this one was silent, and use them first.
+	line := max(least, micros(int64(2e6*float64(v.hosts)/float64(v.settings.Rate)))) * 5 / 4
+	from := max(float64(c.offset.remote(now)), float64(q.mu.fallback)-period/2)
+	if q.options.Down == Share {
+		from = max(from, float64(c.offset.remote(c.last.Add(silent+line))))
+	}
 	shift := float64(rank) * period / float64(max(v.hosts, 1))
 	first := math.Ceil((from-shift)/period)*period + shift
 	at := c.offset.local(int64(first))
@@ -131,7 +151,7 @@ func (q *Quota) byItself(want int) (throttle.Lease, error) {
 		return throttle.Lease{}, sleep
 	}
 	n := min(want, max(int(float64(rest.Microseconds())/period), 1))
-	q.mu.fallback = int64(first + (float64(n)-0.5)*period)
+	q.mu.fallback = int64(first + float64(n)*period)
 	q.mu.granted += int64(n)
 	return throttle.Lease{First: at, Every: time.Duration(period * 1e3), N: n}, nil
 }

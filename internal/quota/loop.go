@@ -119,6 +119,9 @@ func (q *Quota) catchUp() {
 		q.mu.Lock()
 		q.mu.unsettled = err != nil
 		q.mu.Unlock()
+		if err == nil {
+			q.differs()
+		}
 	}
 	if len(left) > 0 && q.client.HDel(q.ctx, q.target.keys[keyPermits], left...).Err() != nil {
 		q.mu.Lock()
@@ -135,7 +138,8 @@ func (q *Quota) beat() {
 		Host: q.options.Host, PID: os.Getpid(), Started: q.started.Unix(),
 		Down: q.options.Down.String(),
 	}
-	args := []any{nil}
+	q.beats++
+	args := []any{q.beats, nil}
 	for _, d := range ds {
 		w.Sent += d.stats.Sent
 		w.Waiting += d.stats.Wanted
@@ -152,7 +156,7 @@ func (q *Quota) beat() {
 	if err != nil {
 		return
 	}
-	args[0] = text
+	args[1] = text
 	sent := time.Now()
 	a, err := q.call(q.ctx, beatScript, q.id, args...)
 	if err != nil {

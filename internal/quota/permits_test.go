@@ -51,10 +51,13 @@ type flyer struct {
 }
 
 func (f *flight) host(e *engine, o Options, workers int) *flyer {
-	h := &flyer{u: throttle.NewUpstream(throttle.Limits{InFlight: 1000, Fixed: true})}
-	h.q = e.host(o)
+	return f.hostBy(e.host(o), workers)
+}
+
+func (f *flight) hostBy(q *Quota, workers int) *flyer {
+	h := &flyer{q: q, u: upstream()}
 	h.q.Attach(h.u)
-	ctx, cancel := context.WithCancel(e.t.Context())
+	ctx, cancel := context.WithCancel(context.Background())
 	h.cancel = cancel
 	for range workers {
 		h.done.Go(func() {

@@ -60,7 +60,8 @@ func (d Down) String() string { return downs[min(int(d), len(downs)-1)] }
 // Options are how a process takes part. The zero value is useful.
 type Options struct {
 	// Settings are what this process says of the quota. The first that says something settles it
-	// for all; a value that differs from what is settled is a [*ConflictError].
+	// for all. A value that differs from what was given before, and from what is in force, is a
+	// [*ConflictError]; one that was given before and is not in force is not used.
 	Settings
 
 	Down Down
@@ -84,6 +85,7 @@ type Quota struct {
 	client  redis.UniversalClient
 	id      string
 	started time.Time
+	beats   int64 // so far; only for the goroutine that sends them
 
 	begin  sync.Once
 	ended  chan struct{} // closed when what begin started has ended
@@ -175,25 +177,12 @@ func (q *Quota) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return q.conflict()
-}
-
-// conflict returns an error if this process says something else than what is settled.
-func (q *Quota) conflict() error {
-	ours, theirs := q.options.Settings, q.Settings()
-	for _, c := range []ConflictError{
-		{q.Name(), "rate", float64(ours.Rate), float64(theirs.Rate)},
-		{q.Name(), "burst", float64(ours.Burst), float64(theirs.Burst)},
-		{
-			q.Name(), "limit of requests in flight", float64(ours.InFlight),
-			float64(theirs.InFlight),
-		},
-	} {
-		if c.Ours != 0 && c.Theirs != 0 && c.Ours != c.Theirs {
-			return &c
-		}
+	overruled, err := q.compare()
+	if err == nil && overruled {
+		q.tell(Notice{Kind: Overruled, Time: time.Now(), Settings: q.Settings(),
+			Given: q.options.Settings})
 	}
-	return nil
+	return err
 }
 
 // Name returns the quota's name.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/time/rate"
+
+	"github.com/penstock/penstock/internal/suspend"
 )
 
 // Scripts, each of them after what all have in common.
@@ -59,14 +61,15 @@ type answer struct {
 // A view is what a process knows of the quota.
 type view struct {
 	epoch    string
-	now      int64 // by the server's clock
-	hosts    int   // that take part, this one included
-	active   int   // and are heard from
-	rank     int   // of this one among them
-	pauses   int64 // the version of the pause
-	version  int64 // of the settings
-	settings Settings
-	booked   int64 // the end of the slots granted to this one
+	now      int64    // by the server's clock
+	hosts    int      // that take part, this one included
+	counted  bool     // whether this one ever was
+	active   int      // and are heard from
+	rank     int      // of this one among them
+	pauses   int64    // the version of the pause
+	version  int64    // of the settings
+	settings Settings // in force
+	given    Settings // what processes gave; people may have set others
 }
 
 // A pause is one that holds for all processes.
@@ -96,7 +99,9 @@ const keyPermits = 5
 func keysOf(name string) []string {
 	base := "{penstock:" + name + "}"
 	keys := []string{base}
-	for _, part := range []string{"heard", "joined", "ends", "hosts", "permits", "hungry"} {
+	for _, part := range []string{
+		"heard", "joined", "ends", "hosts", "permits", "hungry", "beats",
+	} {
 		keys = append(keys, base+":"+part)
 	}
 	return keys
@@ -111,6 +116,14 @@ func (q *Quota) call(
 	q.mu.Lock()
 	v, p := q.mu.view, q.mu.contact.pause
 	q.mu.roundTrips++
+	slept := suspend.Total()
+	knows, estimate := v.hosts, int64(0)
+	if !v.counted {
+		knows = 0
+	}
+	if c := &q.mu.contact; !c.offset.base.IsZero() && slept-c.suspended < time.Second {
+		estimate = c.offset.remote(sent)
+	}
 	// Not longer than until this process sends by itself.
 	if c := &q.mu.contact; !c.failing.IsZero() && !c.down && !c.last.IsZero() {
 		timeout = min(timeout, max(c.patience(sent), beatLeast))
@@ -120,10 +133,14 @@ func (q *Quota) call(
 	defer cancel()
 	left := max(p.until.Sub(sent), 0)
 	all := append([]any{
-		id, v.hosts, v.booked, v.pauses, left.Microseconds(), p.source, v.version,
-	}, v.settings.args()...)
+		id, knows, v.epoch, v.now, estimate, v.pauses, left.Microseconds(), p.source, v.version,
+	}, append(v.settings.args(), v.given.args()...)...)
 	got, err := script.Run(limited, q.client, q.target.keys, append(all, args...)...).StringSlice()
 	received := time.Now()
+	// What an answer says counts from when it was given.
+	if err == nil && (received.Sub(sent) > timeout || suspend.Total()-slept >= time.Second) {
+		err = context.DeadlineExceeded
+	}
 	if err == nil {
 		var a *answer
 		if a, err = parseAnswer(got, received); err == nil {
@@ -141,7 +158,7 @@ func (q *Quota) call(
 
 // parseAnswer reads what all scripts return.
 func parseAnswer(got []string, received time.Time) (*answer, error) {
-	const common = 12
+	const common = 15
 	if len(got) < common {
 		return nil, fmt.Errorf("the script returned %d values, not %d or more", len(got), common)
 	}
@@ -160,11 +177,14 @@ func parseAnswer(got []string, received time.Time) (*answer, error) {
 		a.pause = pause{received.Add(micros(left)), got[7]}
 	}
 	a.pauses, a.version = integer(6), integer(8)
-	r, e := strconv.ParseFloat(got[9], 64)
-	if e != nil && err == nil {
-		err = fmt.Errorf("the script returned %.20q as a rate", got[9])
+	settings := func(i int) Settings {
+		r, e := strconv.ParseFloat(got[i], 64)
+		if e != nil && err == nil {
+			err = fmt.Errorf("the script returned %.20q as a rate", got[i])
+		}
+		return Settings{rate.Limit(r), int(integer(i + 1)), int(integer(i + 2))}
 	}
-	a.settings = Settings{rate.Limit(r), int(integer(10)), int(integer(11))}
+	a.settings, a.given = settings(9), settings(12)
 	return a, err
 }
 

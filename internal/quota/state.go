@@ -14,7 +14,8 @@ import (
 // A State is what the server knows of a quota.
 type State struct {
 	Name        string
-	Settings    Settings
+	Settings    Settings  // in force
+	Given       Settings  // what processes gave, where people have not set something else
 	Paused      time.Time // when the pause in force ends; if zero, there is none
 	PauseSource string
 	Hosts       []Host
@@ -44,8 +45,8 @@ func (q *Quota) State(ctx context.Context) (State, error) {
 	}
 	q.mu.Lock()
 	s := State{
-		Name: q.Name(), Settings: a.settings, Paused: a.pause.until, PauseSource: a.pause.source,
-		Server: q.mu.contact.version,
+		Name: q.Name(), Settings: a.settings, Given: a.given, Paused: a.pause.until,
+		PauseSource: a.pause.source, Server: q.mu.contact.version,
 	}
 	q.mu.Unlock()
 	for i := 0; i+2 < len(a.values); i += 3 {

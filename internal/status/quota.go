@@ -78,6 +78,8 @@ func Quota(n quota.Notice) string {
 			return "nobody else shares the quota now"
 		}
 		return fmt.Sprintf("the quota is shared by %s processes", human.Count(n.Hosts))
+	case quota.Overruled:
+		return overruled(n)
 	case quota.Changed:
 		return "the quota was changed: " + QuotaSettings(n.Settings)
 	}

@@ -1,8 +1,12 @@
--- A host says how it is, and renews its permits: so many triples of a name, how many it wants, and
--- how many it may have in use until it reads the answer. The answer has how many it may have in
--- use from then on.
-local LIFE = 10000000 -- of permits that are not renewed
-redis.call('HSET', info, id, ARGV[arg + 1])
+-- A host says how it is, and renews its permits: the number of the beat, then a text, then triples
+-- of a name, how many it wants, and how many it may have in use until it reads the answer. The
+-- answer has how many it may have in use from then on. One that comes late has no answer.
+local beat = tonumber(ARGV[arg + 1])
+if beat < number(redis.call('HGET', beats, id)) then
+  return answer()
+end
+redis.call('HSET', beats, id, text(beat))
+redis.call('HSET', info, id, ARGV[arg + 2])
 
 local names, want, held = {}, {}, {}
 local function add(name, wants, holds)
@@ -16,14 +20,14 @@ local all = redis.call('HGETALL', permits)
 for i = 1, #all, 2 do
   local wants, holds, ends = string.match(all[i + 1], '^(%d+) (%d+) (%d+)$')
   ends = number(ends)
-  if ends <= now or ends > now + LIFE + JUMP then
+  if ends <= now then
     redis.call('HDEL', permits, all[i])
   else
     add(all[i], tonumber(wants), tonumber(holds))
   end
 end
 local mine = {}
-for i = arg + 2, #ARGV, 3 do
+for i = arg + 3, #ARGV, 3 do
   table.insert(mine, ARGV[i])
   add(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]))
 end
@@ -70,6 +74,9 @@ for i, name in ipairs(names) do
 end
 
 -- A share that grows takes what is free; one that shrinks is free once its host says that it is.
+-- What hosts have that were there before the state was lost is not known until they say so.
+local unknown = now - since < LEARN or
+  now - since < LIFE and redis.call('HLEN', beats) < learned + came
 local total = 0
 for _, name in ipairs(names) do
   total = total + held[name]
@@ -77,7 +84,7 @@ end
 local out = {}
 for i, name in ipairs(mine) do
   local free = math.max(inflight - (total - held[name]), 0)
-  if now < learn then
+  if unknown then
     free = math.min(free, held[name])
   end
   local may = math.min(share[name], free)

@@ -29,6 +29,6 @@ if seeker ~= id and (untils <= now or untils > now + SEEKS or
     not redis.call('ZSCORE', heard, seeker)) then
   seeker, untils = id, now + SEEKS
 end
-redis.call('HSET', state, 'found', number_text(found), 'foundat', text(at),
+redis.call('HSET', state, 'found', exact(found), 'foundat', text(at),
   'foundsince', text(since), 'seeker', seeker, 'seeksuntil', text(untils))
-return answer(number_text(found / active), seeker == id and '1' or '0')
+return answer(exact(found / active), seeker == id and '1' or '0')

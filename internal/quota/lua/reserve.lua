@@ -2,7 +2,7 @@
 local want = tonumber(ARGV[arg + 1])
 
 if rate <= 0 then
-  return answer('0', '0', '0', '1000000', '0')
+  return answer('0', '0', '0', '1000000')
 end
 local each = 1000000 * hosts / (rate * active) -- from one slot to the next
 
@@ -16,15 +16,11 @@ if want >= chunk then
 end
 horizon = math.max(horizon, 2 * rivals * chunk * each)
 
-if tat > now + 2 * horizon then -- the rate was raised: hosts give up what they had
-  tat = now + horizon
-end
 local start = math.max(tat, now - (math.max(burst, 1) - 1) * each, pause)
 
 -- The share of a host lasts as long as it takes that host alone to use it at an equal rate. One
 -- that was slow has credit for a while, so that all have the same in the long run.
-local own, spent = string.match(redis.call('HGET', ends, id) or '', '^(%d+) (%d+)$')
-own, spent = number(own), number(spent)
+local spent = number(redis.call('HGET', ends, id))
 if spent == 0 or spent > now + 4 * horizon then
   spent = now
 end
@@ -33,11 +29,11 @@ spent = math.max(spent, now - horizon)
 local slack = chunk * each / 2
 local ahead = horizon / 2
 if start >= now + LINE * horizon + slack then
-  return answer('0', '0', '0', text(start - now - horizon), text(own))
+  return answer('0', '0', '0', text(start - now - horizon))
 end
 -- A host that has spent what is to come lets others go first, unless the line would run dry.
 if spent > now + ahead + slack and start > now + ahead / 2 then
-  return answer('0', '0', '0', text(math.min(spent - ahead, start - ahead / 2) - now), text(own))
+  return answer('0', '0', '0', text(math.min(spent - ahead, start - ahead / 2) - now))
 end
 
 local n, spacing = math.min(want, chunk), each
@@ -46,6 +42,5 @@ if start < now then -- the burst, at once
   n, spacing = math.min(want, saved), 0
 end
 tat = start + n * each
-redis.call('HSET', ends, id, text(tat) .. ' ' .. text(spent + n * each * rivals))
-return answer(text(n), text(math.max(start - now, 0)), string.format('%.3f', spacing), '0',
-  text(tat))
+redis.call('HSET', ends, id, text(spent + n * each * rivals))
+return answer(text(n), text(math.max(start - now, 0)), string.format('%.3f', spacing), '0')

@@ -1,0 +1,52 @@
+package quota
+
+import (
+	"cmp"
+	"time"
+)
+
+// compare returns whether something else is in force than this process and others have given, and
+// an error if this process says something else than the others, too.
+func (q *Quota) compare() (overruled bool, err error) {
+	q.mu.Lock()
+	force, given := q.mu.view.settings, q.mu.view.given
+	q.mu.Unlock()
+	ours := q.options.Settings
+	for _, c := range []struct {
+		what               string
+		ours, force, given float64
+	}{
+		{"rate", float64(ours.Rate), float64(force.Rate), float64(given.Rate)},
+		{"burst", float64(ours.Burst), float64(force.Burst), float64(given.Burst)},
+		{
+			"limit of requests in flight", float64(ours.InFlight), float64(force.InFlight),
+			float64(given.InFlight),
+		},
+	} {
+		switch {
+		case c.ours == 0, c.ours == c.force, c.force == 0 && c.given == 0:
+		case c.ours == c.given:
+			overruled = true
+		default:
+			return false, &ConflictError{q.Name(), c.what, c.ours, cmp.Or(c.force, c.given)}
+		}
+	}
+	return overruled, nil
+}
+
+// differs acts on settings that are new to this process: the server may have lost them, and have
+// been told of them by others. What only this process gives it has to be told again.
+func (q *Quota) differs() {
+	if _, err := q.compare(); err != nil {
+		q.tell(Notice{Kind: Differs, Time: time.Now(), Err: err})
+		return
+	}
+	q.mu.Lock()
+	o, force, given := q.options.Settings, q.mu.view.settings, q.mu.view.given
+	if o.Rate > 0 && force.Rate == 0 && given.Rate == 0 ||
+		o.Burst > 0 && force.Burst == 0 && given.Burst == 0 ||
+		o.InFlight > 0 && force.InFlight == 0 && given.InFlight == 0 {
+		q.mu.unsettled = true
+	}
+	q.mu.Unlock()
+}
