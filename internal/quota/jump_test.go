@@ -90,7 +90,7 @@ func TestClockSetRates(t *testing.T) {
 				least10, most10 := r.windows(begin.Add(-time.Second), time.Now(), 10*time.Second)
 				t.Logf("%d in a second, %d to %d in 10", most, least10, most10)
 				if most > c.rate+max(3, c.rate*3/100) || most10 > c.rate*10+max(2, c.rate/20) ||
-					least10 < c.rate*10*7/10 {
+					least10 < c.rate*10*6/10 {
 					t.Errorf("%d in a second, %d to %d in 10", most, least10, most10)
 				}
 			})

@@ -19,9 +19,9 @@ func TestQuotaByHand(t *testing.T) {
 		{
 			quota.Settings{InFlight: 3}, quota.Settings{Rate: .5, Burst: 5, InFlight: 8},
 			"the quota allows any rate, 1 at once after a lull, at most 3 in flight, set by hand; " +
-				"--rps 30/min --burst 5 --concurrency 8 are not used",
+				"--rps 0.5 --burst 5 --concurrency 8 are not used",
 			"set by hand: any rate, 1 at once after a lull, at most 3 in flight; " +
-				"runs give --rps 30/min --burst 5 --concurrency 8",
+				"runs give --rps 0.5 --burst 5 --concurrency 8",
 		},
 	} {
 		n := quota.Notice{Kind: quota.Overruled, Settings: test.set, Given: test.given}
