@@ -41,7 +41,7 @@ type Lease struct {
 
 // SetLeaser makes requests wait for slots of the Leaser, too, also those that wait now: each
 // attempt takes as many as its weight, and Limits hold besides. What another Leaser has granted
-// before is not used. If nil, no slot is needed.
+// before is not used; to set the same one again changes nothing. If nil, no slot is needed.
 //
 // How many slots are asked for follows from the callers that wait and from how many were used
 // lately, so that a process with little to do leaves them to others. A Leaser that serves others,

@@ -359,6 +359,30 @@ func TestSetLeaserGathered(t *testing.T) {
 	}
 }
 
+// A Leaser that is set once more goes on, with its call that is under way and with its slots.
+func TestSetLeaserAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		f := newFakeLeaser(gcra(10*time.Millisecond, 5*time.Millisecond, 100))
+		u := NewUpstream(Limits{Fixed: true})
+		u.SetLeaser(f)
+		got := acquire(t, u, begin, 3)
+		u.SetLeaser(f)
+		time.Sleep(12 * time.Millisecond) // it has one slot, and those at 15 and 25 ms in stock
+		u.SetLeaser(f)
+		want(t, "after", <-got, "25ms")
+		want(t, "calls", fmt.Sprint(f.called()), "[0s 3]")
+
+		// One that cannot be compared is another.
+		u.SetLeaser(leaserFunc(f.Lease))
+		u.SetLeaser(leaserFunc(f.Lease))
+	})
+}
+
+type leaserFunc func(context.Context, int) (Lease, error)
+
+func (f leaserFunc) Lease(ctx context.Context, want int) (Lease, error) { return f(ctx, want) }
+
 // Cap limits how many are in flight, until its instant.
 func TestCap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

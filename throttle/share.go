@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -36,6 +37,9 @@ func (l *line) setLeaser(leaser Leaser) {
 	defer l.mu.Unlock()
 	s := l.shareLocked()
 	if was := s.leases; was != nil {
+		if leaser != nil && reflect.ValueOf(leaser).Comparable() && was.leaser == leaser {
+			return
+		}
 		was.cancel()
 		l.mu.unclaimed += was.slots.unclaimed
 		l.mu.queue.ungather()

@@ -75,6 +75,13 @@ func (q *Quota) Attach(u Upstream) (detach func()) {
 	}
 }
 
+// A lender is a Quota at one rate: an upstream that is given another gives up its slots, and one
+// that has it already does not.
+type lender struct {
+	*Quota
+	rate rate.Limit
+}
+
 // attachments returns the upstreams that are attached, by their names.
 func (q *Quota) attachments() []*attachment {
 	q.mu.Lock()
@@ -114,7 +121,7 @@ func (q *Quota) fit(a *attachment) {
 	switch {
 	case s.Rate == pace:
 	case s.Rate > 0:
-		a.upstream.SetLeaser(q) // it gives up slots of another rate
+		a.upstream.SetLeaser(lender{q, s.Rate})
 	default:
 		a.upstream.SetLeaser(nil)
 	}

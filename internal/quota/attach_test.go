@@ -2,6 +2,7 @@ package quota
 
 import (
 	"context"
+	"net"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -62,6 +63,73 @@ func TestAllotWhileRemoved(t *testing.T) {
 			t.Error("nothing is let in, though there is no limit")
 		} else {
 			p.Release()
+		}
+	})
+}
+
+// slow is a connection on which an answer takes a while.
+type slow struct{ net.Conn }
+
+func (c slow) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	time.Sleep(20 * time.Millisecond)
+	return n, err
+}
+
+// The first request of an upstream has its slot, or asks for it, before the upstream is attached,
+// and goes by it.
+func TestJoinGoesOn(t *testing.T) {
+	for _, after := range []time.Duration{50 * time.Millisecond, 100 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			e := newEngine(t)
+			q := e.via(func() (net.Conn, error) {
+				c, err := e.dial()
+				return slow{c}, err
+			}, per(0.1))
+			tr := &throttle.Transport{MaxUpstreams: 1}
+			attached := q.Join(tr)
+			u := tr.Upstream("a")
+			begin := time.Now()
+			done := make(chan error)
+			go func() {
+				_, err := u.Acquire(t.Context(), 1)
+				done <- err
+			}()
+			time.Sleep(after)
+			attached("a")
+			test.OK(t, <-done)
+			if took := time.Since(begin); took > 9*time.Second {
+				t.Errorf("attached after %v, it gets a slot after %v: the first was lost", after,
+					took)
+			}
+			time.Sleep(time.Minute)
+			tr.Upstream("b")
+			if _, ok := tr.Lookup("a"); !ok {
+				t.Error("an upstream that is attached was forgotten")
+			}
+		})
+	}
+}
+
+// Slots of a rate are given up when another is set.
+func TestSetGivesUpSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, u := newEngine(t).host(per(0.01)), upstream()
+		q.Attach(u)
+		_, err := u.Acquire(t.Context(), 1)
+		test.OK(t, err)
+		begin := time.Now()
+		done := make(chan error)
+		go func() {
+			_, err := u.Acquire(t.Context(), 1)
+			done <- err
+		}()
+		time.Sleep(80 * time.Second) // it has a slot in 20 s
+		limit := per(100).Rate
+		test.OK(t, q.Set(t.Context(), Changes{Rate: &limit}))
+		test.OK(t, <-done)
+		if took := time.Since(begin); took > 81*time.Second {
+			t.Errorf("it got a slot after %v", took)
 		}
 	})
 }

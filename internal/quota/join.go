@@ -8,8 +8,8 @@ import "github.com/penstock/penstock/throttle"
 // its LeaserFor.
 func (q *Quota) Join(t *throttle.Transport) (upstream func(key string) *throttle.Upstream) {
 	t.LeaserFor = func(string) throttle.Leaser {
-		if q.Settings().Rate > 0 {
-			return q
+		if r := q.Settings().Rate; r > 0 {
+			return lender{q, r}
 		}
 		return nil
 	}
