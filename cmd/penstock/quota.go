@@ -61,14 +61,14 @@ func onQuota(
 		}
 	}})
 	if err != nil {
-		return quota.State{}, quotaError(err)
+		return quota.State{}, quotaError(err, "", "")
 	}
 	defer func() { _ = q.Close(ctx) }()
 	if err := do(ctx, q); err != nil {
-		return quota.State{}, quotaError(err)
+		return quota.State{}, quotaError(err, "", "")
 	}
 	state, err := q.State(ctx)
-	return state, quotaError(err)
+	return state, quotaError(err, "", "")
 }
 
 func quotaShow() *cobra.Command {
@@ -272,6 +272,9 @@ func saidOf(cmd *cobra.Command, s quota.State, err error) error {
 	text := "quota " + s.Name + ": " + status.QuotaSettings(s.Settings)
 	if s.Paused.After(now) {
 		text += "; " + status.QuotaPaused(s.Paused, s.PauseSource, now)
+	}
+	if len(s.Hosts) == 0 { // the name may be misspelt
+		text += "; nobody uses it now"
 	}
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), human.Printable(text))
 	return local(err)

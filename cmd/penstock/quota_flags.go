@@ -111,7 +111,8 @@ func (f *quotaFlags) open(
 		if differs, ok := errors.AsType[*quota.ConflictError](err); ok {
 			return nil, nil, status.QuotaConflict(differs)
 		}
-		return nil, nil, quotaError(fmt.Errorf("--quota-from: %w", err))
+		return nil, nil, quotaError(err, "--quota-from: ",
+			"; with --quota-down local and --rps it begins without")
 	}
 	if s := q.Settings(); s.Rate == 0 && s.InFlight == 0 {
 		log.Warn(status.QuotaUnlimited(q.Name()))
@@ -151,12 +152,18 @@ func (l *latest) stop() {
 	}
 }
 
-// quotaError gives an error of a quota its status.
-func quotaError(err error) error {
-	if _, ok := errors.AsType[*quota.UnavailableError](err); ok {
-		return &exit.Error{Status: exit.Unavailable, Err: err}
+// quotaError gives an error of a quota its status. If the Redis may be back later, it says what to
+// look at, and what else helps.
+func quotaError(err error, before, otherwise string) error {
+	if err == nil {
+		return nil
 	}
-	return err
+	gone, ok := errors.AsType[*quota.UnavailableError](err)
+	if !ok || gone.Lasting {
+		return fmt.Errorf("%s%w", before, err)
+	}
+	return &exit.Error{Status: exit.Unavailable, Err: fmt.Errorf(
+		"%s%w: check that it runs, and that the URL is right%s", before, err, otherwise)}
 }
 
 // shownQuota hides the password in the URL of a quota. A file that has it is no secret.

@@ -51,6 +51,7 @@ func setup(env *testscript.Env) error {
 	})
 	env.Values["state"] = s
 	env.Setenv("SERVER", s.server.URL)
+	env.Setenv("SERVER_HOST", strings.TrimPrefix(s.server.URL, "http://"))
 	env.Setenv("HOST", s.server.Listener.Addr().String())
 	env.Setenv("TLS_SERVER", s.server.tls.URL)
 	env.Setenv("HOST", strings.TrimPrefix(s.server.URL, "http://"))

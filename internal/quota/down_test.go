@@ -197,7 +197,7 @@ func TestOpenDown(t *testing.T) {
 		e.kill()
 		_, err := e.open(per(10))
 		if gone := (*UnavailableError)(nil); !errors.As(err, &gone) ||
-			!strings.HasPrefix(err.Error(), "the Redis server server cannot be used: ") {
+			!strings.HasPrefix(err.Error(), "the Redis server server:6379 cannot be used: ") {
 			t.Errorf("error %v", err)
 		}
 		o := per(10)

@@ -1,8 +1,10 @@
 package quota
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,7 +23,7 @@ func TestRefused(t *testing.T) {
 		{"WRONGPASS invalid username-password pair or user is disabled.",
 			"it refuses the user name or the password: correct them ", false},
 		{"NOPERM this user has no permissions to run the 'evalsha' command",
-			"its user may not do this: allow it ", false},
+			"its user may not do this: ACL SETUSER ", false},
 		{"READONLY You can't write against a read only replica.", "it is a replica, ", false},
 		{"ERR Error running script (call to f_1): @user_script:5: -READONLY You can't write " +
 			"against a read only replica.", "it is a replica, ", false},
@@ -29,6 +31,9 @@ func TestRefused(t *testing.T) {
 		{"MISCONF Redis is configured to save RDB snapshots", "it cannot write its data ", false},
 		{"WRONGTYPE Operation against a key holding the wrong kind of value",
 			"a key of the quota's name holds something else: ", false},
+		{"ERR The user executing the script can't run this command or subcommand script: 788ae",
+			"its user may not do this: ACL SETUSER USER ~{penstock:* ", false},
+		{"ERR This instance has cluster support disabled", "it is no cluster: ", false},
 		{"MOVED 3999 127.0.0.1:6381", "it is part of a cluster: ", false},
 		{"ERR unknown command 'EVALSHA'", "it knows no scripts: ", false},
 		{"LOADING Redis is loading the dataset in memory",
@@ -40,7 +45,7 @@ func TestRefused(t *testing.T) {
 			q := e.host(Options{})
 			e.m.SetError(tt.says)
 			_, err := e.open(per(10))
-			want := "the Redis server server cannot be used: " + tt.want
+			want := "the Redis server server:6379 cannot be used: " + tt.want
 			if err == nil || !strings.HasPrefix(err.Error(), want) ||
 				strings.Contains(err.Error(), "\n") {
 				t.Errorf("%s: %v", tt.says, err)
@@ -57,13 +62,73 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// What is no answer of a Redis is said in one line, with what to do where waiting does not help.
+func TestUnavailable(t *testing.T) {
+	listen := func(says string) string {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		test.OK(t, err)
+		t.Cleanup(func() { l.Close() })
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if says != "" {
+					_, _ = c.Write([]byte(says))
+				}
+				t.Cleanup(func() { c.Close() })
+			}
+		}()
+		return l.Addr().String()
+	}
+	web, silent := listen("HTTP/1.1 400 Bad Request\r\n\r\n"), listen("")
+	for _, tt := range []struct {
+		url, want string
+		lasting   bool
+	}{
+		{"redis://" + web + "/0/q", web + " cannot be used: it is no Redis: correct the host or the " +
+			"port, or begin the URL with rediss:// if it wants TLS", true},
+		{"rediss://" + web + "/0/q", web + " cannot be used: it does not speak TLS: without TLS the " +
+			"URL begins with redis://", true},
+		{"rediss://" + silent + "/0/q", silent + " cannot be used: it does not answer in time, " +
+			"as one that does not speak TLS", false},
+		{"redis://" + silent + "/0/q", silent + " cannot be used: it does not answer in time",
+			false},
+		{"redis://127.0.0.1:1/0/q", "127.0.0.1:1 cannot be used: connect: connection refused", false},
+		{"unix:///nowhere/redis.sock/0/q", "/nowhere/redis.sock cannot be used: connect: no such " +
+			"file or directory", false},
+	} {
+		to, err := parse(tt.url)
+		test.OK(t, err)
+		client := to.connect()
+		t.Cleanup(func() { client.Close() })
+		ctx, cancel := context.WithTimeout(t.Context(), callTimeout)
+		err = to.explain(client.Info(ctx).Err())
+		cancel()
+		gone, ok := errors.AsType[*UnavailableError](err)
+		if want := "the Redis server " + tt.want; !ok || err.Error() != want ||
+			gone.Lasting != tt.lasting {
+			t.Errorf("%s: %v, want %s", tt.url, err, want)
+		}
+	}
+	to, err := parse("redis://nosuch/0/q")
+	test.OK(t, err)
+	err = to.explain(&net.DNSError{Name: "nosuch", IsNotFound: true})
+	want := "the Redis server nosuch:6379 cannot be used: there is no host nosuch: correct the URL"
+	if gone, ok := errors.AsType[*UnavailableError](err); !ok || !gone.Lasting ||
+		err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 func TestPassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)
 		e.m.RequireAuth("right")
 		for _, tt := range []struct{ url, want string }{
-			{"redis://server/0/q", "the Redis server server cannot be used: it asks for a password"},
-			{"redis://:wrong@server/0/q", "the Redis server server cannot be used: it refuses "},
+			{"redis://server/0/q", "the Redis server server:6379 cannot be used: it asks for a password"},
+			{"redis://:wrong@server/0/q", "the Redis server server:6379 cannot be used: it refuses "},
 			{"redis://:right@server/0/q", "<nil>"},
 		} {
 			to, err := parse(tt.url)

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 type target struct {
 	name     string
 	keys     []string
+	scheme   string
 	server   string // for people
 	shown    string // the URL without what is secret
 	patience time.Duration
@@ -39,10 +41,16 @@ var quiet = sync.OnceFunc(logging.Disable)
 
 // parse reads the URL of a quota. Errors do not show it, since it may have a password.
 func parse(raw string) (*target, error) {
+	if !strings.Contains(raw, "://") { // what comes before a colon may be a user name
+		return nil, errors.New("the URL of the quota must begin with redis://, as in " + form)
+	}
+	if strings.Contains(raw, "#") {
+		return nil, errors.New("the URL of the quota must have no #: write %23 where it belongs to " +
+			"the user name or the password")
+	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		return nil, fmt.Errorf("the URL of the quota cannot be read: write %s, with %%-escapes in "+
-			"the user name and the password", form)
+		return nil, unreadable(raw)
 	}
 	base, kind, _ := strings.Cut(u.Scheme, "+")
 	known := map[string]bool{"redis": true, "rediss": true, "unix": kind == ""}[base]
@@ -50,43 +58,79 @@ func parse(raw string) (*target, error) {
 		return nil, fmt.Errorf("the URL of the quota has the scheme %q: it must be redis, rediss, "+
 			"unix, redis+sentinel or redis+cluster, as in %s", u.Scheme, form)
 	}
-	t := &target{}
-	dir, name := path.Split(u.Path)
-	db := strings.Trim(dir, "/")
-	if base == "unix" {
-		dir, db = path.Split(strings.TrimSuffix(dir, "/"))
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 ||
+		port > 65535) {
+		return nil, errPort
 	}
-	if !validName(name) {
-		return nil, fmt.Errorf("the URL of the quota must end in its name, as in %s; it has at most "+
-			"100 letters, digits, dots, hyphens and underscores", form)
-	}
-	number, err := strconv.Atoi(db)
-	if kind == "cluster" && db == "" {
-		number, err = 0, nil
-	}
-	if err != nil || number < 0 || kind == "cluster" && number > 0 {
-		return nil, fmt.Errorf("the URL of the quota must have the number of a database before the "+
-			"name, as in redis://host/0/%s; of a cluster, that is 0", name)
+	t := &target{scheme: u.Scheme}
+	dir, db, name, err := splitPath(u, base, kind)
+	if err != nil {
+		return nil, err
 	}
 	t.name, t.keys = name, keysOf(name)
 	t.describe(u)
-	return t, t.options(*u, base, kind, dir, number)
+	return t, t.options(*u, base, kind, dir, db)
+}
+
+var errPort = errors.New("the URL of the quota has no port between 1 and 65535 after its host")
+
+// unreadable is the error for a URL that net/url cannot read.
+func unreadable(raw string) error {
+	_, rest, _ := strings.Cut(raw, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	host = host[strings.LastIndex(host, "@")+1:]
+	if _, port, ok := strings.Cut(host, ":"); ok && !strings.ContainsAny(host, "[]%") {
+		if _, err := strconv.Atoi(port); err != nil {
+			return errPort
+		}
+	}
+	return fmt.Errorf("the URL of the quota cannot be read: write %s, with %%-escapes in the user "+
+		"name and the password", form)
+}
+
+// splitPath returns the parts of a URL's path: the socket, the number of the database and the name.
+func splitPath(u *url.URL, base, kind string) (socket string, db int, name string, err error) {
+	dir, name := path.Split(u.Path)
+	number := strings.Trim(dir, "/")
+	example := base + "://host/0/partner"
+	switch {
+	case base == "unix":
+		socket, number = path.Split(strings.TrimSuffix(dir, "/"))
+		example = "unix:///run/redis.sock/0/partner"
+	case kind != "":
+		example = base + "+" + kind + "://host/0/partner"
+	}
+	db, err = strconv.Atoi(number)
+	if kind == "cluster" && number == "" {
+		db, err = 0, nil
+	}
+	switch {
+	case kind == "cluster" && err == nil && db > 0:
+		return "", 0, "", fmt.Errorf("the URL of the quota must end in the quota's name, as in %s: a "+
+			"cluster has the database 0 only", example)
+	case err != nil, db < 0, name == "":
+		what := "; it has no path"
+		if u.Path != "" {
+			what = fmt.Sprintf(", not in %q", u.EscapedPath())
+		}
+		return "", 0, "", fmt.Errorf("the URL of the quota must end in the number of a database and "+
+			"the quota's name, as in %s%s", example, what)
+	case !validName(name):
+		return "", 0, "", fmt.Errorf("the name of the quota must be at most 100 letters, digits, "+
+			"dots, hyphens and underscores, not %.120q", name)
+	}
+	return socket, db, name, nil
 }
 
 // describe sets what is shown of the URL.
 func (t *target) describe(u *url.URL) {
-	t.server = u.Host
+	t.server = net.JoinHostPort(cmp.Or(u.Hostname(), "localhost"), cmp.Or(u.Port(), "6379"))
 	if u.Scheme == "unix" {
 		t.server = path.Dir(path.Dir(u.Path))
-	} else if t.server == "" {
-		t.server = "localhost"
 	}
 	shown := *u
-	if u.User != nil {
-		shown.User = url.User(u.User.Username())
-		if u.User.Username() == "" {
-			shown.User = nil
-		}
+	if _, given := u.User.Password(); given {
+		shown.User = url.UserPassword(u.User.Username(), "xxxxx")
 	}
 	query := u.Query()
 	query.Del("password")
@@ -111,6 +155,9 @@ var parameters = map[string]string{
 func (t *target) options(u url.URL, base, kind, dir string, db int) error {
 	query := u.Query()
 	t.passwordFile = query.Get("password-file")
+	if err := t.checkPassword(u.User, query, kind); err != nil {
+		return err
+	}
 	query.Del("password-file")
 	for name, value := range parameters {
 		if !query.Has(name) {
@@ -147,8 +194,11 @@ func (t *target) options(u url.URL, base, kind, dir string, db int) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the URL of the quota cannot be used: %s",
-			strings.TrimPrefix(err.Error(), "redis: "))
+		text := strings.TrimPrefix(err.Error(), "redis: ")
+		if names, ok := strings.CutPrefix(text, "unexpected option: "); ok {
+			return unknownParameter(names)
+		}
+		return fmt.Errorf("the URL of the quota cannot be used: %s", text)
 	}
 	if t.passwordFile != "" {
 		if _, err := t.password(); err != nil {
@@ -156,6 +206,42 @@ func (t *target) options(u url.URL, base, kind, dir string, db int) error {
 		}
 	}
 	return nil
+}
+
+// checkPassword looks whether it is clear what the password is.
+func (t *target) checkPassword(user *url.Userinfo, query url.Values, kind string) error {
+	_, before := user.Password()
+	given, file := before, t.passwordFile
+	if kind == "sentinel" { // before the host is that of the sentinels
+		given, file = query.Has("password"), ""
+	}
+	switch {
+	case t.passwordFile == "" && query.Has("password-file"):
+		return errors.New("the URL of the quota has ?password-file= without a file")
+	case t.passwordFile != "" && given:
+		return errors.New("the URL of the quota has a password and ?password-file=: leave one of " +
+			"the two out")
+	case file == "" && user != nil && !before:
+		return errors.New("the URL of the quota has a user name and no password: a password alone " +
+			"is redis://:PASSWORD@host")
+	}
+	return nil
+}
+
+// unknownParameter says which parameters there are.
+func unknownParameter(names string) error {
+	known := "there are password-file, dial_timeout, read_timeout, write_timeout and others of " +
+		"go-redis"
+	switch names {
+	case "password", "username":
+		known = "write redis://:PASSWORD@host, or ?password-file=FILE"
+	case "password_file", "passwordfile":
+		known = "did you mean password-file?"
+	case "rps", "burst", "concurrency":
+		known = "limits are no part of it: give them as flags"
+	}
+	return fmt.Errorf("the URL of the quota has the parameter %s, which is not known: %s", names,
+		known)
 }
 
 // password reads the file that has it. It is read for each connection, since passwords change.

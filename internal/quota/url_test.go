@@ -20,17 +20,17 @@ func TestParse(t *testing.T) {
 		tls                      bool
 		user, password           string
 	}{{
-		url: "redis://host/0/partner", name: "partner", server: "host",
+		url: "redis://host/0/partner", name: "partner", server: "host:6379",
 		shown: "redis://host/0/partner", addrs: []string{"host:6379"},
 	}, {
 		url: "rediss://me:s%40crit@host:7000/3/a.b-c_d?read_timeout=2s", name: "a.b-c_d",
-		server: "host:7000", shown: "rediss://me@host:7000/3/a.b-c_d?read_timeout=2s",
+		server: "host:7000", shown: "rediss://me:xxxxx@host:7000/3/a.b-c_d?read_timeout=2s",
 		addrs: []string{"host:7000"}, db: 3, tls: true, user: "me", password: "s@crit",
 	}, {
-		url: "redis://:s@/1/q", name: "q", server: "localhost", shown: "redis:///1/q",
+		url: "redis://:s@/1/q", name: "q", server: "localhost:6379", shown: "redis://:xxxxx@/1/q",
 		addrs: []string{"localhost:6379"}, db: 1, password: "s",
 	}, {
-		url: "redis://me@host/0/q?password-file=" + file, name: "q", server: "host",
+		url: "redis://me@host/0/q?password-file=" + file, name: "q", server: "host:6379",
 		shown: "redis://me@host/0/q?password-file=" + strings.ReplaceAll(file, "/", "%2F"),
 		addrs: []string{"host:6379"}, user: "me", password: "of the file",
 	}, {
@@ -39,14 +39,14 @@ func TestParse(t *testing.T) {
 	}, {
 		url:  "redis+sentinel://:of-the-sentinels@a:1/4/q?addr=b:2&master_name=m&username=u&password=p",
 		name: "q", server: "a:1",
-		shown: "redis+sentinel://a:1/4/q?addr=b%3A2&master_name=m&username=u",
+		shown: "redis+sentinel://:xxxxx@a:1/4/q?addr=b%3A2&master_name=m&username=u",
 		addrs: []string{"a:1", "b:2"}, db: 4, user: "u", password: "p",
 	}, {
 		url: "rediss+cluster://u:p@a:1/q?addr=b:2", name: "q", server: "a:1",
-		shown: "rediss+cluster://u@a:1/q?addr=b%3A2", addrs: []string{"a:1", "b:2"}, tls: true,
-		user: "u", password: "p",
+		shown: "rediss+cluster://u:xxxxx@a:1/q?addr=b%3A2",
+		addrs: []string{"a:1", "b:2"}, tls: true, user: "u", password: "p",
 	}, {
-		url: "redis+cluster://a/0/q", name: "q", server: "a", shown: "redis+cluster://a/0/q",
+		url: "redis+cluster://a/0/q", name: "q", server: "a:6379", shown: "redis+cluster://a/0/q",
 		addrs: []string{"a:6379"},
 	}} {
 		got, err := parse(tt.url)
@@ -96,23 +96,58 @@ func TestParseErrors(t *testing.T) {
 			"rediss, unix, redis+sentinel or redis+cluster, as in " + form},
 		{"redis+what://host/0/q", `the URL of the quota has the scheme "redis+what": it must be `},
 		{"unix+sentinel:///sock/0/q", `the URL of the quota has the scheme "unix+sentinel": it must `},
-		{"host/0/q", `the URL of the quota has the scheme "": it must be redis`},
+		{"host/0/q", "the URL of the quota must begin with redis://, as in " + form},
+		{"localhost:7615/0/q", "the URL of the quota must begin with redis://, as in "},
+		{"127.0.0.1:7615/0/q", "the URL of the quota must begin with redis://, as in "},
+		{"hush:hush@localhost:7615/0/q", "the URL of the quota must begin with redis://, as in "},
 		{"redis://u:hu%sh@host/0/q", "the URL of the quota cannot be read: write " + form},
-		{"redis://u:hush@host:port/0/q", "the URL of the quota cannot be read: write " + form},
-		{"redis://u:hush@host", "the URL of the quota must end in its name, as in " + form},
-		{"redis://u:hush@host/0/", "the URL of the quota must end in its name, as in "},
-		{"redis://u:hush@host/0/a%20b", "the URL of the quota must end in its name, as in "},
-		{"redis://u:hush@host/0/{a}", "the URL of the quota must end in its name, as in "},
-		{"redis://u:hush@host/partner", "the URL of the quota must have the number of a database " +
-			"before the name, as in redis://host/0/partner"},
-		{"redis://u:hush@host/-1/q", "the URL of the quota must have the number of a database"},
-		{"redis://u:hush@host/0/1/q", "the URL of the quota must have the number of a database"},
-		{"redis+cluster://u:hush@host/1/q", "the URL of the quota must have the number of a database"},
-		{"unix:///q", "the URL of the quota must have the number of a database"},
+		{"redis://u:hush@host:port/0/q", "the URL of the quota has no port between 1 and 65535"},
+		{"redis://u:hush@host:99999/0/q", "the URL of the quota has no port between 1 and 65535"},
+		{"redis://u:hush@host:0/0/q", "the URL of the quota has no port between 1 and 65535"},
+		{"redis://u:hu#sh@host/0/q", "the URL of the quota must have no #: write %23 where it belongs"},
+		{"redis://host/0/q#hush", "the URL of the quota must have no #: "},
+		{"redis://hush@host/0/q", "the URL of the quota has a user name and no password: a password " +
+			"alone is redis://:PASSWORD@host"},
+		{"redis+sentinel://hush@host/0/q?master_name=m", "the URL of the quota has a user name "},
+		{"redis://u:hush@host", "the URL of the quota must end in the number of a database and the " +
+			"quota's name, as in redis://host/0/partner; it has no path"},
+		{"redis://u:hush@host/0", `the URL of the quota must end in the number of a database and ` +
+			`the quota's name, as in redis://host/0/partner, not in "/0"`},
+		{"redis://u:hush@host/0/", `the URL of the quota must end in the number of a database and `},
+		{"redis://u:hush@host/0/a%20b", `the name of the quota must be at most 100 letters, digits, ` +
+			`dots, hyphens and underscores, not "a b"`},
+		{"redis://u:hush@host/0/{a}", "the name of the quota must be at most 100 letters, "},
+		{"redis://u:hush@host/partner", `the URL of the quota must end in the number of a database ` +
+			`and the quota's name, as in redis://host/0/partner, not in "/partner"`},
+		{"redis://u:hush@host/-1/q", "the URL of the quota must end in the number of a database and"},
+		{"redis://u:hush@host/0/1/q", "the URL of the quota must end in the number of a database and"},
+		{"redis://host/0/p/rubbish", `the URL of the quota must end in the number of a database and ` +
+			`the quota's name, as in redis://host/0/partner, not in "/0/p/rubbish"`},
+		{"redis://host/0/p%2Fq", `the URL of the quota must end in the number of a database and ` +
+			`the quota's name, as in redis://host/0/partner, not in "/0/p%2Fq"`},
+		{"redis+cluster://u:hush@host/1/q", "the URL of the quota must end in the quota's name, as " +
+			`in redis+cluster://host/0/partner: a cluster has the database 0 only`},
+		{"unix:///q", "the URL of the quota must end in the number of a database and the quota's " +
+			"name, as in unix:///run/redis.sock/0/partner"},
+		{"unix:///x/nosock", "the URL of the quota must end in the number of a database and the " +
+			"quota's name, as in unix:///run/redis.sock/0/partner"},
 		{"redis+sentinel://:hush@host/0/q", "the URL of the quota must have ?master_name="},
-		{"redis://u:hush@host/0/q?what=1", "the URL of the quota cannot be used: unexpected option: what"},
+		{"redis://u:hush@host/0/q?what=1", "the URL of the quota has the parameter what, which is " +
+			"not known: there are password-file, dial_timeout, read_timeout, write_timeout and others"},
+		{"redis://host/0/q?password_file=f", "the URL of the quota has the parameter password_file, " +
+			"which is not known: did you mean password-file?"},
+		{"redis://host/0/q?password=hush", "the URL of the quota has the parameter password, which " +
+			"is not known: write redis://:PASSWORD@host, or ?password-file=FILE"},
+		{"redis://host/0/q?rps=4", "the URL of the quota has the parameter rps, which is not known: " +
+			"limits are no part of it: give them as flags"},
+		{"redis://host/0/q?read_timeout=x", "the URL of the quota cannot be used: "},
 		{"redis://host/0/q?password-file=/nowhere", "the password of the quota's server cannot " +
 			"be read: open /nowhere: "},
+		{"redis://host/0/q?password-file=", "the URL of the quota has ?password-file= without a file"},
+		{"redis://:hush@host/0/q?password-file=" + empty, "the URL of the quota has a password " +
+			"and ?password-file=: leave one of the two out"},
+		{"redis+sentinel://host/0/q?master_name=m&password=hush&password-file=" + empty,
+			"the URL of the quota has a password and ?password-file="},
 		{"redis://host/0/q?password-file=" + empty, "the password of the quota's server cannot " +
 			"be read: " + empty + " is empty"},
 	} {
