@@ -304,8 +304,13 @@ func (p *Pace) Expect(rate float64, now time.Time) {
 		p.Closed() || !(rate > 0) || math.IsInf(rate, 1) {
 		return
 	}
-	p.learned, p.doubling, p.held = rate, false, true
-	p.learnedAt, p.idle = now, 0
+	if p.doubling && rate <= p.found(now) {
+		return // it is about to find more
+	}
+	if !p.doubling {
+		p.held = true
+	}
+	p.learned, p.learnedAt, p.idle = rate, now, 0
 }
 
 // Suspect records a request that may have been refused for its rate.
