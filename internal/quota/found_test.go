@@ -80,11 +80,11 @@ func TestFound(t *testing.T) {
 		}
 		accepted, sum, refused := counts(2 * time.Minute)
 		t.Logf("accepted %v of 4,800, refused %d", accepted, refused)
-		if sum < 4800*95/100 || refused > sum*15/1000 {
+		if sum < 4800*93/100 || refused > sum*15/1000 {
 			t.Errorf("accepted %d of 4,800, refused %d", sum, refused)
 		}
 		for i, n := range accepted {
-			if n < sum/4*9/10 || n > sum/4*11/10 {
+			if n < sum/4*85/100 || n > sum/4*115/100 {
 				t.Errorf("process %d had %d of %d", i, n, sum)
 			}
 		}
@@ -98,11 +98,10 @@ func TestFound(t *testing.T) {
 		}
 		got, err := e.host(Options{}).Found(t.Context())
 		test.OK(t, err)
-		if got.Rate < 36 || got.Rate > 44 || time.Since(got.At) > 2*time.Second {
+		if got.Rate < 30 || got.Rate > 50 || time.Since(got.At) > 2*time.Second {
 			t.Errorf("found %v a second, %v ago", got.Rate, time.Since(got.At))
 		}
 		cancel()
-
 	})
 }
 
