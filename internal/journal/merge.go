@@ -52,8 +52,16 @@ func Merge(
 		if err != nil {
 			return nil, err
 		}
+		if !slices.ContainsFunc(sources, func(s *Reader) bool { return s.real == r.real }) {
+			release, err := r.hold(ctx)
+			if err != nil {
+				r.Close()
+				return nil, readFault(path, err)
+			}
+			defer release()
+		}
 		sources = append(sources, r)
-		if err := r.checkMerge(ctx, &job); err != nil {
+		if err := r.checkJob(&job); err != nil {
 			return nil, readFault(path, err)
 		}
 	}
@@ -129,16 +137,20 @@ func (j *Journal) outdate(sources []*Reader, job *Info) error {
 	return nil
 }
 
-// checkMerge returns an error if a journal cannot be merged with those before it.
-func (r *Reader) checkMerge(ctx context.Context, job *Info) error {
-	if lockfile.Held(r.real) {
-		lock, err := lockfile.Take(ctx, r.real, false)
-		if err != nil {
-			return err // as it says which run
-		}
-		lock.Close() // that run has ended
+// hold keeps runs from using a journal that is read, until release is called; where it cannot be
+// locked it is enough that none uses it now.
+func (r *Reader) hold(ctx context.Context) (release func() error, err error) {
+	missing := isMissing(r.real + lockfile.Suffix)
+	lock, err := lockfile.Take(ctx, r.real, false)
+	switch {
+	case err == nil && missing:
+		return lock.Remove, nil
+	case err == nil:
+		return lock.Close, nil
+	case lockfile.Held(r.real) || ctx.Err() != nil:
+		return nil, err // it says which run
 	}
-	return r.checkJob(job)
+	return func() error { return nil }, nil
 }
 
 // checkJob returns a [*JobError] unless the journal is of the same work as job, which is that of

@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
 	"github.com/penstock/penstock/internal/item"
+	"github.com/penstock/penstock/internal/lockfile"
 	"github.com/penstock/penstock/internal/test"
 )
 
@@ -225,5 +227,38 @@ func TestMergeStopped(t *testing.T) {
 	done, err = Merge(t.Context(), dir+"/new/x.db", []string{one, two}, Run.command)
 	if len(done) != 0 || remedy(err) != MoveAway || !isMissing(dir+"/new") {
 		t.Errorf("%+v, %v", done, err)
+	}
+}
+
+// No run begins to use a journal while it is being merged, and no lock is left beside a copy.
+func TestMergeHoldsSources(t *testing.T) {
+	dir := t.TempDir()
+	one, two, odd := dir+"/one.db", dir+"/two.db", dir+"/odd.db"
+	for i, path := range []string{one, two, odd} {
+		runOf(t, path, "", time.Now(), uint64(i))
+		test.OK(t, os.Remove(path+lockfile.Suffix)) // as a copy is
+	}
+	test.OK(t, os.Mkdir(odd+lockfile.Suffix, 0o700)) // it cannot be locked
+	calls := 0
+	_, err := Merge(t.Context(), dir+"/all.db", []string{odd, one, two, one}, func(r Run) string {
+		calls++
+		for _, path := range []string{one, two} {
+			j, err := Open(t.Context(), Options{Path: path})
+			if _, inUse := errors.AsType[*InUseError](err); !inUse {
+				t.Errorf("%s is being merged, and a run gets it: %v", path, err)
+				j.Close(0)
+			}
+		}
+		return r.Command
+	})
+	test.OK(t, err)
+	if calls == 0 {
+		t.Error("nothing was merged")
+	}
+	for _, path := range []string{one, two} {
+		if !isMissing(path + lockfile.Suffix) {
+			t.Errorf("a lock is left beside %s", path)
+		}
+		mustClose(t, mustOpen(t, path))
 	}
 }
