@@ -52,12 +52,15 @@ func (q *Quota) learn(a *answer, id string, sent time.Time) {
 		}
 	}
 	tell(Back, back)
+	if back {
+		q.returnOwn()
+	}
 	changed := a.settings != before.settings
 	if changed {
 		q.refit()
 	}
 	tell(Changed, changed && before.epoch != "")
-	if a.version != before.version && before.epoch != "" {
+	if (changed || a.given != before.given) && before.epoch != "" {
 		q.differs()
 	}
 	tell(Hosts, id != "" && !closed && a.hosts != before.hosts && before.epoch != "")

@@ -80,6 +80,25 @@ func (q *Quota) own() time.Time {
 	return q.mu.contact.offset.local(q.mu.fallback)
 }
 
+// returnOwn gives up slots of this process's own that are not used yet, now that the server grants
+// its share to those that are there. The last one that was used has its time.
+func (q *Quota) returnOwn() {
+	q.mu.Lock()
+	v, c := &q.mu.view, &q.mu.contact
+	if period := 1e6 * float64(v.hosts) / float64(v.settings.Rate); q.mu.fallback != 0 {
+		q.mu.fallback = min(q.mu.fallback, c.offset.remote(time.Now())+int64(min(period, 1e12)))
+	}
+	q.mu.Unlock()
+	for _, a := range q.attachments() {
+		q.mu.Lock()
+		leases := a.rate > 0
+		q.mu.Unlock()
+		if leases {
+			a.upstream.SetLeaser(q)
+		}
+	}
+}
+
 // granted reads what the script granted.
 func (q *Quota) granted(a *answer) (throttle.Lease, error) {
 	var n [4]float64
