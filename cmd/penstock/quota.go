@@ -104,6 +104,9 @@ func quotaShow() *cobra.Command {
 func showQuota(w io.Writer, s quota.State, found quota.Found, now time.Time) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "quota %s: %s\n", s.Name, status.QuotaSettings(s.Settings))
+	if text := status.QuotaGiven(s); text != "" {
+		fmt.Fprintln(&b, text)
+	}
 	if found.Rate > 0 {
 		fmt.Fprintf(&b, "found %s of all together, %s\n", human.Rate(float64(found.Rate)),
 			human.When(found.At, now))
@@ -140,6 +143,13 @@ func showQuota(w io.Writer, s quota.State, found quota.Found, now time.Time) err
 	return nil
 }
 
+// quotaGiven is what runs have given of a quota.
+type quotaGiven struct {
+	Rate     float64 `json:"rps,omitempty"`
+	Burst    int     `json:"burst,omitempty"`
+	InFlight int     `json:"concurrency,omitempty"`
+}
+
 // quotaJSON is a quota for programs. Fields are added, never renamed.
 func quotaJSON(s quota.State, found quota.Found) any {
 	type host struct {
@@ -158,6 +168,7 @@ func quotaJSON(s quota.State, found quota.Found) any {
 		Rate        *float64   `json:"rps"` // null: not limited
 		Burst       int        `json:"burst"`
 		InFlight    *int       `json:"concurrency"` // null: not limited
+		Given       quotaGiven `json:"given"`       // by runs, where no other was set by hand
 		Found       *float64   `json:"found_rps"`   // without a limit; null: nothing was
 		FoundAt     *time.Time `json:"found_at"`
 		Paused      *time.Time `json:"paused_until"` // null: it is not
@@ -165,7 +176,9 @@ func quotaJSON(s quota.State, found quota.Found) any {
 		Hosts       []host     `json:"hosts"`
 		Server      string     `json:"redis_version,omitempty"`
 	}{Name: s.Name, Burst: max(s.Settings.Burst, 1), Paused: instant(s.Paused),
-		PauseSource: s.PauseSource, Hosts: []host{}, Server: s.Server}
+		PauseSource: s.PauseSource, Hosts: []host{}, Server: s.Server, Given: quotaGiven{
+			float64(s.Given.Rate), s.Given.Burst, s.Given.InFlight,
+		}}
 	if r := float64(s.Settings.Rate); r > 0 {
 		v.Rate = &r
 	}

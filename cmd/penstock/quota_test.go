@@ -15,6 +15,7 @@ func TestShowQuota(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.Local)
 	state := quota.State{
 		Name: "partner", Settings: quota.Settings{InFlight: 8},
+		Given:  quota.Settings{InFlight: 5},
 		Paused: now.Add(90 * time.Second), PauseSource: "retry-after",
 		Hosts: []quota.Host{
 			{Name: "web-1.example.com", PID: 4711, Started: now.Add(-time.Hour), Sent: 12345,
@@ -27,6 +28,7 @@ func TestShowQuota(t *testing.T) {
 	var b strings.Builder
 	test.OK(t, showQuota(&b, state, found, now))
 	const want = `quota partner: at most 8 in flight
+set by hand: at most 8 in flight; runs give --concurrency 5
 found 39.8 req/s of all together, today 11:55
 paused for another 1 m 30 s: Retry-After
 HOST               PROCESS  SINCE        SENT    WAITING  IN FLIGHT
@@ -39,7 +41,7 @@ etl                7        today 11:59  0       0        1 of 3     silent for 
 
 	text, err := json.Marshal(quotaJSON(state, found))
 	test.OK(t, err)
-	for _, part := range []string{`"rps":null`, `"found_rps":39.8`, `"concurrency":8`,
+	for _, part := range []string{`"rps":null`, `"found_rps":39.8`, `"concurrency":8`, `"given":{"concurrency":5}`,
 		`"in_flight_limit":3`, `"silent":true`, `"pause_source":"retry-after"`} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("%s has no %s", text, part)
