@@ -41,7 +41,8 @@ etl                7        today 11:59  0       0        1 of 3     silent for 
 
 	text, err := json.Marshal(quotaJSON(state, found))
 	test.OK(t, err)
-	for _, part := range []string{`"rps":null`, `"found_rps":39.8`, `"concurrency":8`, `"given":{"concurrency":5}`,
+	for _, part := range []string{`"rps":null`, `"found_rps":39.8`, `"concurrency":8`,
+		`"given":{"concurrency":5}`,
 		`"in_flight_limit":3`, `"silent":true`, `"pause_source":"retry-after"`} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("%s has no %s", text, part)

@@ -119,8 +119,8 @@ func TestLocalSetByHand(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		e.kill()
 		time.Sleep(20 * time.Second)
-		if least, most := r.windows(time.Now().Add(-15*time.Second), time.Now(), time.Second); least < 9 ||
-			most > 11 {
+		begin := time.Now().Add(-15 * time.Second)
+		if least, most := r.windows(begin, time.Now(), time.Second); least < 9 || most > 11 {
 			t.Errorf("%d to %d in a second, want 10", least, most)
 		}
 		e.restart()

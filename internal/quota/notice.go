@@ -7,7 +7,7 @@ type NoticeKind uint8
 
 // What people should know.
 const (
-	Gone      NoticeKind = iota + 1 // the server cannot be reached, and the process goes on by itself
+	Gone      NoticeKind = iota + 1 // the server cannot be reached: the process goes on by itself
 	Stopped                         // that took too long, and the process sends nothing any more
 	Back                            // the server is back
 	Hosts                           // more or fewer processes take part

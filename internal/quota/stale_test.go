@@ -52,7 +52,7 @@ func TestLateCalls(t *testing.T) {
 		ten, twenty := per(10).Rate, per(20).Rate
 		known := a.mu.view
 		test.OK(t, a.Set(t.Context(), Changes{Rate: &ten}))
-		test.OK(t, b.Set(t.Context(), Changes{Rate: &twenty})) // though it does not know of the first
+		test.OK(t, b.Set(t.Context(), Changes{Rate: &twenty})) // it does not know of the first
 		a.again(t, setScript, known, Changes{Rate: &ten}.args()...)
 		test.OK(t, a.Pause(t.Context(), time.Now().Add(time.Hour), "x"))
 		known.pauses = 0
