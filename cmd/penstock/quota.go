@@ -251,7 +251,7 @@ func quotaPause() *cobra.Command {
 		Args:  oneQuota,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			state, err := onQuota(cmd, args[0], func(ctx context.Context, q *quota.Quota) error {
-				return q.Pause(ctx, time.Now().Add(length), status.ByHand)
+				return q.Pause(ctx, time.Now().Add(length), status.QuotaByHand)
 			})
 			return saidOf(cmd, state, err)
 		},
@@ -266,7 +266,10 @@ func quotaResume() *cobra.Command {
 	return &cobra.Command{
 		Use:   "resume URL",
 		Short: "End a pause, also one that the server asked for",
-		Args:  oneQuota,
+		Long: `End a pause, also one that the server asked for. A file whose own answer had a
+Retry-After still waits for that long by itself, and a run that begins later
+obeys what its journal has of it.`,
+		Args: oneQuota,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			state, err := onQuota(cmd, args[0], func(ctx context.Context, q *quota.Quota) error {
 				return q.Resume(ctx)

@@ -37,13 +37,14 @@ func (q *Quota) learn(a *answer, id string, sent time.Time) {
 	}
 	q.mu.view = a.view
 	closed := q.mu.closed
-	paused := a.pauses > before.pauses
+	paused, was := a.pauses > before.pauses, c.pause
 	if paused {
 		c.pause = a.pause
 	}
 	q.mu.Unlock()
 	if paused {
 		q.spread()
+		q.tellPause(was, a.pause)
 	}
 	n := Notice{Time: a.received, Settings: a.settings, Hosts: a.hosts}
 	tell := func(kind NoticeKind, isSo bool) {
@@ -137,13 +138,25 @@ func (q *Quota) hear(text string) {
 		p = pause{time.Now().Add(micros(left)), fields[2]}
 	}
 	q.mu.Lock()
-	newer := version > q.mu.view.pauses
+	newer, was := version > q.mu.view.pauses, q.mu.contact.pause
 	if newer {
 		q.mu.view.pauses, q.mu.contact.pause = version, p
 	}
 	q.mu.Unlock()
 	if newer {
 		q.spread()
+		q.tellPause(was, p)
+	}
+}
+
+// tellPause tells of a pause that is new, or the early end of one.
+func (q *Quota) tellPause(was, is pause) {
+	now := time.Now()
+	switch {
+	case is.until.After(now):
+		q.tell(Notice{Kind: Paused, Time: now, Until: is.until, Source: is.source})
+	case was.until.After(now):
+		q.tell(Notice{Kind: Resumed, Time: now})
 	}
 }
 

@@ -15,6 +15,8 @@ const (
 	Evicts                          // the server may drop the quota
 	Overruled                       // what the process and others gave is not in force
 	Differs                         // others gave something else, as was found too late
+	Paused                          // nobody sends anything for a time
+	Resumed                         // a pause was ended early
 )
 
 // A Notice is something that people should know.
@@ -27,6 +29,8 @@ type Notice struct {
 	Settings Settings
 	Given    Settings // Overruled: by this process
 	Hosts    int
+	Until    time.Time // Paused: its end …
+	Source   string    // … and what it is because of
 }
 
 // tell passes a notice on.

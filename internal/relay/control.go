@@ -152,7 +152,7 @@ func (r *Relay) Resume(target, who string) error {
 func (r *Relay) endLocked(key string, u *throttle.Upstream) bool {
 	asked := r.control.asked[key]
 	delete(r.control.asked, key)
-	if !status.PausedByHand(u.Stats()) {
+	if s := u.Stats(); !status.PausedByHand(s) || s.PauseSource == status.QuotaByHand {
 		return false
 	}
 	u.Resume()                  // a request may leave before what follows

@@ -60,7 +60,7 @@ func (r *run) paused(e throttle.Event, now time.Time) {
 		r.Journal.KeepWait(journal.Wait{Origin: e.Key, Asked: now, Until: e.Until})
 	}
 	if r.MaxWait > 0 && e.Until.Sub(now) > r.MaxWait {
-		r.servers.LeaveAlone(r.servers.Of(e.Key), e.Until, r.MaxWait)
+		r.servers.LeaveAlone(r.servers.Of(e.Key), e.Until, r.MaxWait, e.Source)
 		return
 	}
 	level := slog.LevelDebug

@@ -20,6 +20,7 @@ import (
 	"github.com/penstock/penstock/internal/verify"
 	"github.com/penstock/penstock/internal/wire"
 	"github.com/penstock/penstock/retry"
+	"github.com/penstock/penstock/throttle"
 )
 
 // item sends one item. It is the pool's task: what becomes of the item is reported and not
@@ -125,7 +126,11 @@ func (r *run) outcome(j *job, resp *http.Response, err error) (out results.Resul
 	}
 	out.Error, out.Note = why.String(), status.AttemptInDoubt(was)
 	if was.Fate == item.Deferred && !end.RetryAt.IsZero() && r.ending.Cause() == nil {
-		r.servers.LeaveAlone(j.server, end.RetryAt, r.MaxWait)
+		source := ""
+		if paused, ok := errors.AsType[*throttle.PausedError](end.Err); ok {
+			source = paused.Source
+		}
+		r.servers.LeaveAlone(j.server, end.RetryAt, r.MaxWait, source)
 	}
 	return out, was.Outage
 }

@@ -290,7 +290,7 @@ func closed(s throttle.UpstreamStats, trouble string, now time.Time) string {
 		return "down"
 	}
 	if PausedByHand(s) {
-		return byHand(s.Paused, now)
+		return whose(s.PauseSource) + byHand(s.Paused, now)
 	}
 	why := cmp.Or(trouble, s.Reason)
 	if s.PauseSource != "" {

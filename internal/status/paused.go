@@ -8,20 +8,29 @@ import (
 	"github.com/penstock/penstock/throttle"
 )
 
-// ByHand is the source of a pause that a person asked for, and Someday how long one is that ends
-// when a person says so.
+// ByHand is the source of a pause of a relay that a person asked for, QuotaByHand that of one of a
+// shared quota, and Someday how long one is that ends when a person says so.
 const (
-	ByHand  = "hand"
-	Someday = 100 * 365 * 24 * time.Hour
+	ByHand      = "hand"
+	QuotaByHand = "quota-by-hand"
+	Someday     = 100 * 365 * 24 * time.Hour
 )
 
-// PausedByHand reports whether a person has paused a server.
+// PausedByHand reports whether a person has paused a server, or the quota that it has a share of.
 func PausedByHand(s throttle.UpstreamStats) bool {
-	return !s.Paused.IsZero() && s.PauseSource == ByHand
+	return !s.Paused.IsZero() && (s.PauseSource == ByHand || s.PauseSource == QuotaByHand)
 }
 
 // Open reports whether the end of a pause is not known.
 func Open(until, now time.Time) bool { return until.Sub(now) > Someday/2 }
+
+// whose names what a person has paused, where it is not the server alone.
+func whose(source string) string {
+	if source == QuotaByHand {
+		return "the quota is "
+	}
+	return ""
+}
 
 // byHand says for how long a person has paused a server.
 func byHand(until, now time.Time) string {

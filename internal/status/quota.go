@@ -58,7 +58,7 @@ func QuotaPart(name string, p quota.Part) string {
 
 // QuotaPaused says for how long a quota is paused, and by whom.
 func QuotaPaused(until time.Time, source string, now time.Time) string {
-	if source == ByHand {
+	if source == QuotaByHand {
 		return byHand(until, now)
 	}
 	return fmt.Sprintf("paused for another %s: %s", human.Until(until, now), headerName(source))
@@ -80,6 +80,10 @@ func Quota(n quota.Notice) string {
 		return fmt.Sprintf("the quota is shared by %s processes", human.Count(n.Hosts))
 	case quota.Overruled:
 		return overruled(n)
+	case quota.Paused:
+		return "the quota is " + QuotaPaused(n.Until, n.Source, n.Time)
+	case quota.Resumed:
+		return "the quota is not paused any more: somebody resumed it"
 	case quota.Changed:
 		return "the quota was changed: " + QuotaSettings(n.Settings)
 	}

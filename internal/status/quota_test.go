@@ -27,7 +27,11 @@ func TestQuota(t *testing.T) {
 		"the quota was changed: 50 req/s, 5 at once after a lull, at most 8 in flight": {
 			Kind: quota.Changed, Settings: set},
 		"the quota was changed: no limit is set": {Kind: quota.Changed},
-		"it may drop it":                         {Kind: quota.Evicts, Err: errors.New("it may drop it")},
+		"the quota is paused by hand for another 5 m 0 s": {
+			Kind: quota.Paused, Source: QuotaByHand, Time: time.Unix(0, 0),
+			Until: time.Unix(300, 0)},
+		"the quota is not paused any more: somebody resumed it": {Kind: quota.Resumed},
+		"it may drop it": {Kind: quota.Evicts, Err: errors.New("it may drop it")},
 	} {
 		if got := Quota(n); got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -70,7 +74,7 @@ func TestQuotaPart(t *testing.T) {
 func TestQuotaPaused(t *testing.T) {
 	now := time.Now()
 	for source, want := range map[string]string{
-		ByHand:        "paused by hand for another 5 m 0 s",
+		QuotaByHand:   "paused by hand for another 5 m 0 s",
 		"retry-after": "paused for another 5 m 0 s: Retry-After",
 	} {
 		if got := QuotaPaused(now.Add(5*time.Minute), source, now); got != want {

@@ -71,6 +71,8 @@ func Patience(d time.Duration, preferred bool) string {
 func Unavailable(s throttle.UpstreamStats, trouble string) string {
 	text, until := "", s.Paused.UTC().Format(time.RFC3339)
 	switch {
+	case PausedByHand(s) && s.PauseSource == QuotaByHand:
+		return "the quota is paused by hand until " + until
 	case PausedByHand(s):
 		return "the relay is paused by hand"
 	case s.PauseSource == "quota":

@@ -79,8 +79,8 @@ func leftAlone(e stop.LeftAlone) string {
 	switch {
 	case e.Source == "quota":
 		text = "our quota at the server is used up until " + e.Until.Format(time.RFC3339)
-	case e.Source == ByHand:
-		text = "paused by hand until " + e.Until.Format(time.RFC3339)
+	case e.Source == ByHand, e.Source == QuotaByHand:
+		text = whose(e.Source) + "paused by hand until " + e.Until.Format(time.RFC3339)
 	case e.Earlier:
 		text = AskedEarlier("the server", e.Until, e.At)
 	}

@@ -55,6 +55,8 @@ func TestReasons(t *testing.T) {
 				"longer than --max-wait 1 h"},
 		{stop.LeftAlone{Until: until, Source: ByHand, MaxWait: time.Hour},
 			"paused by hand until 2026-03-01T22:00:00Z, longer than --max-wait 1 h"},
+		{stop.LeftAlone{Until: until, Source: QuotaByHand, MaxWait: time.Hour},
+			"the quota is paused by hand until 2026-03-01T22:00:00Z, longer than --max-wait 1 h"},
 		{stop.LeftAlone{Until: until, Earlier: true, At: until},
 			"the server asked in an earlier run to wait until " + until.Local().Format("15:04")},
 		{stop.RefusesAll{Code: 404, Items: 21},

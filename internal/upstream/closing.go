@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -32,11 +33,14 @@ func (set *Set) ShutRefusing(s *Server) {
 }
 
 // LeaveAlone closes a server, which may be nil, that asked for a wait until then, longer than the
-// longest that the user allows.
-func (set *Set) LeaveAlone(s *Server, until time.Time, longest time.Duration) {
-	why := stop.LeftAlone{Until: until, MaxWait: longest, At: time.Now()}
+// longest that the user allows. If the source of the pause is not known, it is the server's.
+func (set *Set) LeaveAlone(
+	s *Server, until time.Time, longest time.Duration, source string,
+) {
+	why := stop.LeftAlone{Until: until, MaxWait: longest, At: time.Now(), Source: source}
 	if s != nil {
-		why.Source, why.Earlier = s.Stats().PauseSource, s.Earlier().Equal(until)
+		why.Source = cmp.Or(source, s.Stats().PauseSource)
+		why.Earlier = s.Earlier().Equal(until)
 	}
 	set.Close(s, why)
 }

@@ -86,7 +86,7 @@ func TestLeaveAlone(t *testing.T) {
 		set := testSet(throttle.Limits{})
 		s := set.Of("http://a")
 		test.do(s)
-		set.LeaveAlone(s, until, time.Minute)
+		set.LeaveAlone(s, until, time.Minute, "")
 		got, ok := s.Gone().(stop.LeftAlone)
 		if test.want.Until, test.want.MaxWait = until, time.Minute; !ok ||
 			got.At.IsZero() || got.At.After(time.Now()) {
@@ -99,9 +99,9 @@ func TestLeaveAlone(t *testing.T) {
 	var end stop.Reason
 	set := testSet(throttle.Limits{})
 	set.One, set.End = true, func(reason stop.Reason) { end = reason }
-	set.LeaveAlone(nil, until, time.Minute) // by an item that has had no turn
-	if _, ok := end.(stop.LeftAlone); !ok {
-		t.Errorf("ends by %v", end)
+	set.LeaveAlone(nil, until, time.Minute, "hand") // by an item that has had no turn
+	if why, ok := end.(stop.LeftAlone); !ok || why.Source != "hand" {
+		t.Errorf("ends by %#v", end)
 	}
 }
 
