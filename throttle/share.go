@@ -242,13 +242,14 @@ func (l *line) lease(x *leases, want int) {
 	l.settleLocked()
 }
 
-// wanted returns how many requests wait, as far as the first waiter says so.
+// wanted returns how many requests wait. A caller that gets turns for many may have just got one,
+// and not be back yet.
 func (l *line) wanted() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.mu.queue.len
-	if w := l.mu.queue.first; w != nil {
-		n += int(max(w.many()-1, 0))
+	if crowd := l.mu.queue.crowd; crowd != nil {
+		n = max(n, int(crowd.Load()))
 	}
 	return n
 }

@@ -213,6 +213,9 @@ func TestLeaserCrowd(t *testing.T) {
 			}
 		}
 		time.Sleep(10 * time.Second)
+		if n := us[0].Stats().Wanted; n != 50 {
+			t.Errorf("%d are wanted, want 50", n)
+		}
 		one, other := us[0].Stats().Sent, us[1].Stats().Sent
 		if one < 900 || other < 900 {
 			t.Errorf("%d and %d of 2,000", one, other)

@@ -62,8 +62,9 @@ func (w *waiter) many() int64 {
 type waitlist struct {
 	first, last *waiter
 	len         int
-	weight      int64     // what all want together, of each up to mostSlots
-	spare       sync.Pool // of the owner, never shared: a channel belongs to one synctest bubble
+	crowd       *atomic.Int64 // of the last waiter that had one
+	weight      int64         // what all want together, of each up to mostSlots
+	spare       sync.Pool     // of the owner, never shared: a channel belongs to one synctest bubble
 }
 
 // get returns a fresh or reused waiter.
@@ -96,6 +97,9 @@ func (l *waitlist) push(w *waiter) {
 	l.last = w
 	l.len++
 	l.weight += int64(min(w.n, mostSlots))
+	if w.crowd != nil {
+		l.crowd = w.crowd
+	}
 }
 
 func (l *waitlist) remove(w *waiter) {

@@ -169,6 +169,7 @@ func TestPermitsCrowd(t *testing.T) {
 			}
 		}()
 		time.Sleep(5 * time.Second)
+		synctest.Wait() // some end at this instant
 		if n := u.Stats().InFlight; n != 50 {
 			t.Errorf("%d in flight, want 50", n)
 		}
