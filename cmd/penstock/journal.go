@@ -63,7 +63,15 @@ func openJournal(name string) (*journal.Reader, error) {
 		return nil, noJournal(name, err)
 	}
 	r, err := journal.OpenReader(path)
-	return r, local(err)
+	return r, local(asNamed(err))
+}
+
+// asNamed has an error of a file that is no journal advise what these commands can do.
+func asNamed(err error) error {
+	if e, ok := errors.AsType[*journal.Error](err); ok && e.Remedy == journal.MoveAway {
+		e.Remedy = journal.NameOther
+	}
+	return err
 }
 
 // noJournal adds to an error of statedir.Find which name may have been meant.

@@ -91,7 +91,7 @@ func merge(ctx context.Context, w io.Writer, name string, others []string) error
 		return other
 	}
 	if err != nil {
-		return local(unfinished(done, from, err))
+		return local(unfinished(done, from, asNamed(err)))
 	}
 	return local(mergedText(w, into))
 }

@@ -94,13 +94,13 @@ func (f *sendFlags) checkDivision(path string) error {
 	if ahead == nil {
 		return nil
 	}
-	now := "without --shard"
+	now, others := "without --shard", ""
 	if !f.run.Shard.IsWhole() {
-		now = "--shard " + f.run.Shard.String()
+		now, others = "--shard "+f.run.Shard.String(), ", and each other shard likewise"
 	}
 	return fmt.Errorf("%s: other runs have divided the same work in another way, and what they "+
-		"delivered would be sent again; divide it as they did, or first have this run know it: "+
-		"penstock journal merge %s %s", now, shell.Quote(statedir.Name(path)),
+		"delivered would be sent again; divide it as they did, or first have this run know it%s: "+
+		"penstock journal merge %s %s", now, others, shell.Quote(statedir.Name(path)),
 		strings.Join(asArguments(ahead), " "))
 }
 

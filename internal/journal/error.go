@@ -45,6 +45,7 @@ const (
 	RemoveLock         // a file that may be another user's, in place of the lock
 	KeepOff            // let no other program touch the file
 	EndOther           // the program that has locked the file
+	NameOther          // name another journal
 )
 
 var (

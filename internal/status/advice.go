@@ -25,8 +25,9 @@ var remedies = map[journal.Remedy]string{
 	journal.PutBack:   "put the file back, or remove that one too to begin anew",
 	journal.RemoveLock: "remove it if you do not know it, and set PENSTOCK_STATE to a directory " +
 		"that only you can write",
-	journal.KeepOff:  "let no other program touch it during a run",
-	journal.EndOther: "stop it, then give the same command again",
+	journal.KeepOff:   "let no other program touch it during a run",
+	journal.EndOther:  "stop it, then give the same command again",
+	journal.NameOther: "name another one",
 }
 
 // mistakes are what to do about what was asked for, as it follows what is wrong. A verb stands for

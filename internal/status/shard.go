@@ -15,9 +15,9 @@ import (
 func InShard(shard item.Shard, own, all int64, found source.Summary) string {
 	switch {
 	case found.Stream:
-		return fmt.Sprintf("of these lines, those in shard %s", shard)
+		return fmt.Sprintf("of these lines, those in shard %s; how many is known once they are read", shard)
 	case found.Partial && all == 0:
-		return fmt.Sprintf("of these files, those in shard %s", shard)
+		return fmt.Sprintf("of these files, those in shard %s; how many is known once they are read", shard)
 	}
 	text := WasInShard(shard, own, all)
 	if found.Partial {
