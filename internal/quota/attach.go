@@ -75,11 +75,18 @@ func (q *Quota) Attach(u Upstream) (detach func()) {
 	}
 }
 
-// A lender is a Quota at one rate: an upstream that is given another gives up its slots, and one
-// that has it already does not.
+// A lender is a Quota at one rate, since it was away last: an upstream that is given another gives
+// up its slots, and one that has it already does not.
 type lender struct {
 	*Quota
 	rate rate.Limit
+	back int
+}
+
+func (q *Quota) lender(r rate.Limit) lender {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return lender{q, r, q.mu.back}
 }
 
 // attachments returns the upstreams that are attached, by their names.
@@ -121,7 +128,7 @@ func (q *Quota) fit(a *attachment) {
 	switch {
 	case s.Rate == pace:
 	case s.Rate > 0:
-		a.upstream.SetLeaser(lender{q, s.Rate})
+		a.upstream.SetLeaser(q.lender(s.Rate))
 	default:
 		a.upstream.SetLeaser(nil)
 	}

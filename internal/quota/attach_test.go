@@ -111,6 +111,30 @@ func TestJoinGoesOn(t *testing.T) {
 	}
 }
 
+// An upstream gives up what it has each time that the server is back.
+func TestReturnOwnEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, u := newEngine(t).host(per(0.01)), upstream()
+		q.Attach(u)
+		_, err := u.Acquire(t.Context(), 1)
+		test.OK(t, err)
+		for range 3 {
+			done := make(chan error)
+			go func() {
+				_, err := u.Acquire(t.Context(), 1)
+				done <- err
+			}()
+			time.Sleep(20 * time.Second)
+			before := q.Part().Granted
+			q.returnOwn()
+			test.OK(t, <-done)
+			if n := q.Part().Granted - before; n == 0 {
+				t.Error("it went by a slot that it had before")
+			}
+		}
+	})
+}
+
 // Slots of a rate are given up when another is set.
 func TestSetGivesUpSlots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

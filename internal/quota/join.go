@@ -9,7 +9,7 @@ import "github.com/penstock/penstock/throttle"
 func (q *Quota) Join(t *throttle.Transport) (upstream func(key string) *throttle.Upstream) {
 	t.LeaserFor = func(string) throttle.Leaser {
 		if r := q.Settings().Rate; r > 0 {
-			return lender{q, r}
+			return q.lender(r)
 		}
 		return nil
 	}

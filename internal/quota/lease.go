@@ -83,7 +83,10 @@ func (q *Quota) own() time.Time {
 // returnOwn gives up slots of this process's own that are not used yet, now that the server grants
 // its share to those that are there. The last one that was used has its time.
 func (q *Quota) returnOwn() {
+	q.telling.Lock()
+	defer q.telling.Unlock()
 	q.mu.Lock()
+	q.mu.back++
 	v, c := &q.mu.view, &q.mu.contact
 	if period := 1e6 * float64(v.hosts) / float64(v.settings.Rate); q.mu.fallback != 0 {
 		q.mu.fallback = min(q.mu.fallback, c.offset.remote(time.Now())+int64(min(period, 1e12)))
@@ -91,10 +94,10 @@ func (q *Quota) returnOwn() {
 	q.mu.Unlock()
 	for _, a := range q.attachments() {
 		q.mu.Lock()
-		leases := a.rate > 0
+		r := a.rate
 		q.mu.Unlock()
-		if leases {
-			a.upstream.SetLeaser(q)
+		if r > 0 {
+			a.upstream.SetLeaser(q.lender(r))
 		}
 	}
 }

@@ -105,6 +105,7 @@ type Quota struct {
 		// of all that ever were attached, and the names of those whose permits are to be given back
 		attachments int
 		left        []string
+		back        int   // how often the server was, after it had been away
 		fallback    int64 // the end of the last slot of our own, by the server's clock
 		closed      bool
 		unsettled   bool // the server has not been told yet what the options say
