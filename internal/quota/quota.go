@@ -65,7 +65,8 @@ type Options struct {
 	Settings
 
 	Down Down
-	// LocalRate is the rate of this process with Local. If zero, its last share, without an end.
+	// LocalRate is the rate of this process with Local, or that of the quota if it was less. If
+	// zero, its last share, without an end.
 	LocalRate rate.Limit
 
 	// Host is the name of this process for people. If empty, the host's name.
