@@ -172,7 +172,7 @@ func TestConflict(t *testing.T) {
 		if !errors.As(err, &conflict) || conflict.Ours != 9 {
 			t.Errorf("another limit: %v", err)
 		}
-		for _, s := range []Settings{{Rate: -1}, {Burst: -1}, {InFlight: -1}} {
+		for _, s := range []Settings{{Rate: -1}, {Rate: 1e-7}, {Burst: -1}, {InFlight: -1}} {
 			if _, err := e.open(Options{Settings: s}); err == nil {
 				t.Errorf("%+v is accepted", s)
 			}

@@ -32,8 +32,9 @@ type Settings struct {
 // validate reports a value that cannot be.
 func (s Settings) validate() error {
 	switch r := float64(s.Rate); {
-	case r < 0, math.IsNaN(r), math.IsInf(r, 0):
-		return fmt.Errorf("the rate of a quota must be a number of requests a second, not %v", r)
+	case r < 0, math.IsNaN(r), math.IsInf(r, 0), r > 0 && r < 1e-6: // one in 12 days
+		return fmt.Errorf("the rate of a quota must be a number of requests a second, 0.000001 "+
+			"at least, not %v", r)
 	case s.Burst < 0:
 		return fmt.Errorf("the burst of a quota must not be negative: %d", s.Burst)
 	case s.InFlight < 0:

@@ -7,6 +7,7 @@ import (
 	"github.com/penstock/penstock/internal/conceal"
 	"github.com/penstock/penstock/internal/human"
 	"github.com/penstock/penstock/internal/source"
+	"github.com/penstock/penstock/internal/upstream"
 	"github.com/penstock/penstock/throttle"
 )
 
@@ -42,7 +43,7 @@ func limits(given throttle.Limits, quota string) string {
 	if given.Rate > 0 {
 		limits = append(limits, human.GivenRate(float64(given.Rate)))
 	}
-	if given.InFlight > 0 {
+	if given.InFlight > 0 && (quota == "" || given.InFlight < upstream.MostInFlight) {
 		limits = append(limits, fmt.Sprintf("at most %d in flight", given.InFlight))
 	}
 	if given.Bandwidth > 0 {

@@ -37,7 +37,7 @@ if inflight <= 0 then
   for i in ipairs(mine) do
     out[i] = '-1'
   end
-  return answer(unpack(out))
+  return answerAll(out)
 end
 
 -- Each gets what it wants, or else as much as any other; what nobody wants is divided too, so that
@@ -94,4 +94,4 @@ for i, name in ipairs(mine) do
     text(now + LIFE)}, ' '))
   out[i] = text(may)
 end
-return answer(unpack(out))
+return answerAll(out)

@@ -134,7 +134,9 @@ end
 
 -- answer stores the state and returns what every caller is told, with the values given.
 local function answer(...)
-  redis.call('HSET', state, 'epoch', epoch, 'at', text(step ~= 0 and now or math.max(at, now)),
+  local known = not lost or id ~= '' or version > 0 or pauses > 0
+  local store = known and redis.call or function() end -- a name that is misspelt leaves nothing
+  store('HSET', state, 'epoch', epoch, 'at', text(step ~= 0 and now or math.max(at, now)),
     'tat', text(tat), 'pause', text(pause), 'pauses', text(pauses), 'source', source,
     'version', text(version), 'rate', exact(rate), 'burst', text(burst),
     'inflight', text(inflight), 'givenrate', exact(givenRate), 'givenburst', text(givenBurst),
@@ -148,4 +150,13 @@ local function answer(...)
     text(math.max(pause - now, 0)), text(pauses), source,
     text(version), exact(rate), text(burst), text(inflight),
     exact(givenRate), text(givenBurst), text(givenInflight), ...}
+end
+
+-- answerAll is answer with a list, which may be longer than a call can have arguments.
+local function answerAll(values)
+  local all = answer()
+  for _, value in ipairs(values) do
+    table.insert(all, value)
+  end
+  return all
 end

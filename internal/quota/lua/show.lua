@@ -5,4 +5,4 @@ for _, host in ipairs(redis.call('ZRANGE', joined, 0, -1)) do
   table.insert(out, text(now - number(redis.call('ZSCORE', heard, host))))
   table.insert(out, redis.call('HGET', info, host) or '')
 end
-return answer(unpack(out))
+return answerAll(out)
