@@ -14,9 +14,9 @@ import (
 type Leaser interface {
 	// Lease asks for that many slots, 1 or more, and returns those that are granted, which may be
 	// fewer. It is called while callers wait, somewhat before the slots that they have are used up,
-	// and when [Upstream.TryAcquire] finds none. It should return within a few hundred milliseconds,
-	// and must when ctx ends, as it does with [Upstream.Stop] and when another Leaser takes its
-	// place.
+	// and when [Upstream.TryAcquire] finds none. It should return within a few hundred
+	// milliseconds, and must when ctx ends, as it does with [Upstream.Stop] and when another Leaser
+	// takes its place.
 	//
 	// Nothing is sent without a slot, so after an error nothing is until Lease, which is called
 	// again, grants some: at the instant that the error's method RetryAt() time.Time returns, if it

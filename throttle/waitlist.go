@@ -64,7 +64,7 @@ type waitlist struct {
 	len         int
 	crowd       *atomic.Int64 // of the last waiter that had one
 	weight      int64         // what all want together, of each up to mostSlots
-	spare       sync.Pool     // of the owner, never shared: a channel belongs to one synctest bubble
+	spare       sync.Pool     // never shared: a channel belongs to one synctest bubble
 }
 
 // get returns a fresh or reused waiter.

@@ -175,9 +175,12 @@ func TestPermitsLetGo(t *testing.T) {
 		"closed, sends":        {Share, 5, func(h host) { h.Close(context.Background()) }},
 		"closed, local":        {Local, 0, func(h host) { h.Close(context.Background()) }},
 		"closed, local, sends": {Local, 5, func(h host) { h.Close(context.Background()) }},
-		"detached, closed":     {Share, 0, func(h host) { h.detach(); h.Close(context.Background()) }},
-		"detached":             {Share, 0, func(h host) { h.detach() }},
-		"detached, sends":      {Share, 5, func(h host) { h.detach() }},
+		"detached, closed": {Share, 0, func(h host) {
+			h.detach()
+			h.Close(context.Background())
+		}},
+		"detached":        {Share, 0, func(h host) { h.detach() }},
+		"detached, sends": {Share, 5, func(h host) { h.detach() }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -185,7 +185,8 @@ func TestNoContactAfterSuspend(t *testing.T) {
 	if age := c.age(now); age < alone {
 		t.Errorf("the last contact was %v ago, though there was none", age)
 	}
-	if err := errors.New("no route"); c.fail(now, now, err) || !c.fail(now, now.Add(patience), err) {
+	err := errors.New("no route")
+	if c.fail(now, now, err) || !c.fail(now, now.Add(patience), err) {
 		t.Errorf("down: %v, want it after %v of calls that fail", c.down, patience)
 	}
 }
