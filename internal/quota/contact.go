@@ -10,7 +10,7 @@ import (
 const (
 	// silent is after how long without a word the others reckon that a process sends by itself; the
 	// scripts have the same number.
-	silent = 800 * time.Millisecond
+	silent = 600 * time.Millisecond
 	// least is the least horizon of the scripts.
 	least = 200 * time.Millisecond
 	// booked is how long what they were granted until then goes on, mostly.

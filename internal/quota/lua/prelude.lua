@@ -1,6 +1,6 @@
 -- Runs before each of the scripts: reads the state, repairs it and counts the hosts. Instants and
 -- lengths are microseconds, by the clock of the server.
-local SILENT = 800000 -- a host that was not heard from for so long may be sending by itself
+local SILENT = 600000 -- a host that was not heard from for so long may be sending by itself
 local GONE = 35000000 -- and after so long it does not any more
 local LEARN = 2000000 -- how long hosts take to come back to a server that lost the state
 local LIFE = 10000000 -- of permits that are not renewed
