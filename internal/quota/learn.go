@@ -28,7 +28,7 @@ func (q *Quota) learn(a *answer, id string, sent time.Time) {
 	c.offset.see(a.now, a.received)
 	a.counted = before.counted || id != ""
 	if id == "" { // it was not counted
-		a.hosts, a.active, a.rank = max(a.hosts, before.hosts), before.active, before.rank
+		a.hosts, a.rank = max(a.hosts, before.hosts), before.rank
 	}
 	// An answer may have been given before news that were faster.
 	a.pauses = max(a.pauses, before.pauses)

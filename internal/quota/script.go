@@ -64,7 +64,6 @@ type view struct {
 	now      int64    // by the server's clock
 	hosts    int      // that take part, this one included
 	counted  bool     // whether this one ever was
-	active   int      // and are heard from
 	rank     int      // of this one among them
 	pauses   int64    // the version of the pause
 	version  int64    // of the settings
@@ -172,7 +171,7 @@ func parseAnswer(got []string, received time.Time) (*answer, error) {
 		return n
 	}
 	a.epoch, a.now = got[0], integer(1)
-	a.hosts, a.active, a.rank = int(integer(2)), int(integer(3)), int(integer(4))
+	a.hosts, a.rank = int(integer(2)), int(integer(4))
 	if left := integer(5); left > 0 {
 		a.pause = pause{received.Add(micros(left)), got[7]}
 	}
