@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,6 +124,42 @@ func (f *quotaFlags) open(
 		defer cancel()
 		_ = q.Close(ctx) // without a word the others find out too
 	}, nil
+}
+
+// look asks the quota, if one is given, what a run would find. It takes no part, and changes nothing.
+// What it returns is for people. Where the quota cannot be reached it is all that is known.
+func (f *quotaFlags) look(ctx context.Context, now time.Time) (
+	state quota.State, remarks []string, err error,
+) {
+	if f.from == "" {
+		return state, nil, nil
+	}
+	q, err := quota.Open(ctx, f.from, quota.Options{})
+	if err == nil {
+		state, err = q.State(ctx)
+		_ = q.Close(ctx)
+	}
+	if gone, ok := errors.AsType[*quota.UnavailableError](err); ok && !gone.Lasting {
+		return quota.State{Settings: f.options.Settings},
+			[]string{"--quota-from: " + status.Plain(err) + "; what the quota allows is not known"}, nil
+	} else if err != nil {
+		return state, nil, quotaError(err, "--quota-from: ", "")
+	}
+	_, err = state.Check(f.options.Settings)
+	if differs, ok := errors.AsType[*quota.ConflictError](err); ok {
+		return state, nil, status.QuotaConflict(differs)
+	}
+	s, ours := &state.Settings, f.options.Settings
+	s.Rate, s.Burst = cmp.Or(s.Rate, ours.Rate), cmp.Or(s.Burst, ours.Burst)
+	s.InFlight = cmp.Or(s.InFlight, ours.InFlight)
+	if s.Rate == 0 && s.InFlight == 0 {
+		remarks = append(remarks, status.QuotaUnlimited(state.Name))
+	}
+	if state.Paused.After(now) {
+		remarks = append(remarks,
+			"the quota is "+status.QuotaPaused(state.Paused, state.PauseSource, now))
+	}
+	return state, remarks, nil
 }
 
 // A latest says the last of several things that follow one another: machines come and go together.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/penstock/penstock/internal/lab"
 	"github.com/penstock/penstock/internal/plan"
 	"github.com/penstock/penstock/internal/progress"
+	"github.com/penstock/penstock/internal/quota"
 	"github.com/penstock/penstock/internal/report"
 	"github.com/penstock/penstock/internal/results"
 	"github.com/penstock/penstock/internal/send"
@@ -153,6 +155,15 @@ func (f *sendFlags) runSend(cmd *cobra.Command, args, paths []string) error {
 	stderr := cmd.ErrOrStderr()
 	options.Remarks = append(options.Remarks, f.remarks(f.dryRun || progress.CanDraw(stderr))...)
 	if f.dryRun {
+		found, remarks, err := f.quota.look(soft, time.Now())
+		if err != nil {
+			return err
+		}
+		if f.quota.from != "" {
+			options.SharedRate = found.Settings.Rate
+			options.SharedQuota = status.QuotaShared(quota.NameOf(f.quota.from), found.Settings)
+		}
+		options.Remarks = append(options.Remarks, remarks...)
 		for _, remark := range options.Remarks {
 			fmt.Fprintln(stderr, "penstock:", human.Printable(remark))
 		}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/penstock/penstock/internal/human"
@@ -14,9 +15,12 @@ func (w *Work) Earliest(waits []journal.Wait, now time.Time) (d time.Duration, b
 	if w.Found.Items == 0 && !w.Found.Partial {
 		return 0, ""
 	}
-	if waits := w.Found.Items - int64(max(w.Limits.Burst, 1)); w.Limits.Rate > 0 && waits > 0 {
-		d, by = human.Seconds(float64(waits)/float64(w.Limits.Rate)),
-			human.GivenRate(float64(w.Limits.Rate))
+	r := float64(cmp.Or(w.Limits.Rate, w.SharedRate))
+	if waits := w.Found.Items - int64(max(w.Limits.Burst, 1)); r > 0 && waits > 0 {
+		d, by = human.Seconds(float64(waits)/r), human.GivenRate(r)
+		if w.Limits.Rate == 0 {
+			by += " of all that share the quota"
+		}
 	}
 	if b := float64(w.Limits.Bandwidth); b > 0 {
 		if whole := human.Seconds(float64(w.Found.Bytes) / b); whole > d {

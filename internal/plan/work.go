@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/penstock/penstock/internal/item"
 	"github.com/penstock/penstock/internal/journal"
 	"github.com/penstock/penstock/internal/nethttp"
@@ -31,6 +33,7 @@ type Work struct {
 	MaxWait time.Duration // that a server may ask for; if zero, no limit
 	// SharedQuota names one that other runs share, for people. If empty, none is.
 	SharedQuota string
+	SharedRate  rate.Limit // of all of them; if zero, not known
 
 	Network wire.Network
 	Header  http.Header // sent with each item; its values may be secrets

@@ -5,13 +5,18 @@ import (
 	"time"
 )
 
-// compare returns whether something else is in force than this process and others have given, and
-// an error if this process says something else than the others, too.
+// compare is [State.Check] by what is known.
 func (q *Quota) compare() (overruled bool, err error) {
 	q.mu.Lock()
-	force, given := q.mu.view.settings, q.mu.view.given
+	s := State{Name: q.Name(), Settings: q.mu.view.settings, Given: q.mu.view.given}
 	q.mu.Unlock()
-	ours := q.options.Settings
+	return s.Check(q.options.Settings)
+}
+
+// Check returns whether something else is in force than a process says and others have given, and a
+// [*ConflictError] if it says something else than the others, too.
+func (s State) Check(ours Settings) (overruled bool, err error) {
+	force, given := s.Settings, s.Given
 	for _, c := range []struct {
 		what               string
 		ours, force, given float64
@@ -28,7 +33,7 @@ func (q *Quota) compare() (overruled bool, err error) {
 		case c.ours == c.given:
 			overruled = true
 		default:
-			return false, &ConflictError{q.Name(), c.what, c.ours, cmp.Or(c.force, c.given)}
+			return false, &ConflictError{s.Name, c.what, c.ours, cmp.Or(c.force, c.given)}
 		}
 	}
 	return overruled, nil
