@@ -126,8 +126,8 @@ func (f *quotaFlags) open(
 	}, nil
 }
 
-// look asks the quota, if one is given, what a run would find. It takes no part, and changes nothing.
-// What it returns is for people. Where the quota cannot be reached it is all that is known.
+// look asks the quota, if one is given, what a run would find. It takes no part, and changes
+// nothing. If the quota cannot be reached, a remark says so, and the state has what is given.
 func (f *quotaFlags) look(ctx context.Context, now time.Time) (
 	state quota.State, remarks []string, err error,
 ) {
@@ -140,8 +140,9 @@ func (f *quotaFlags) look(ctx context.Context, now time.Time) (
 		_ = q.Close(ctx)
 	}
 	if gone, ok := errors.AsType[*quota.UnavailableError](err); ok && !gone.Lasting {
-		return quota.State{Settings: f.options.Settings},
-			[]string{"--quota-from: " + status.Plain(err) + "; what the quota allows is not known"}, nil
+		remarks = append(remarks,
+			"--quota-from: "+status.Plain(err)+"; what the quota allows is not known")
+		return quota.State{Settings: f.options.Settings}, remarks, nil
 	} else if err != nil {
 		return state, nil, quotaError(err, "--quota-from: ", "")
 	}
