@@ -138,6 +138,20 @@ func (c *counter) arrive(host string) (wait int) {
 	return 0
 }
 
+// atOnce returns how many requests were in flight together at the most.
+func (c *counter) atOnce() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.most
+}
+
+// items returns how often each was accepted.
+func (c *counter) items() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.accepted)
+}
+
 // refuseNext has it ask the process that sends next to wait.
 func (c *counter) refuseNext(seconds int) {
 	c.mu.Lock()
