@@ -7,14 +7,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/test"
 )
 
 // What hosts grant themselves is not sent besides what the server grants, neither when it goes nor
 // when it is back.
 func TestDownAndBack(t *testing.T) {
-	for _, c := range []struct{ hosts, rate int }{{4, 1000}, {4, 50}, {10, 3}} {
+	for i, c := range []struct{ hosts, rate int }{{4, 50}, {4, 1000}, {10, 3}} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			race.Few(t, i)
 			synctest.Test(t, func(t *testing.T) {
 				e := newEngine(t)
 				var r record
@@ -55,6 +57,7 @@ func TestDownAndBack(t *testing.T) {
 
 // Hosts that go leave no slots to be granted twice.
 func TestManyLeave(t *testing.T) {
+	race.Few(t, 1)
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)
 		var r record

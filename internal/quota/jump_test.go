@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/penstock/penstock/internal/race"
 	"github.com/penstock/penstock/internal/test"
 	"github.com/penstock/penstock/throttle"
 )
@@ -64,7 +65,7 @@ func (e *engine) takeOver(c copied) {
 
 // Nothing is granted twice when the clock of the server is set, and little is lost.
 func TestClockSetRates(t *testing.T) {
-	for _, c := range []struct {
+	for i, c := range []struct {
 		hosts, rate int
 		by          time.Duration
 	}{
@@ -73,6 +74,7 @@ func TestClockSetRates(t *testing.T) {
 		{10, 2, -1200 * time.Millisecond},
 	} {
 		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			race.Few(t, i)
 			synctest.Test(t, func(t *testing.T) {
 				e := newEngine(t)
 				var r record
