@@ -22,9 +22,10 @@
 //
 // Limits are those of one process. Where several share what a server allows, a [Leaser] says at
 // which instants each of them may send; see [Transport.LeaserFor] and [Upstream.SetLeaser]. A limit
-// of requests in flight is divided by [Upstream.Cap], and a cool-down that one process has heard of
-// is passed on by [Upstream.Pause]. What carries all that between them, such as a database, is up
-// to the program: this package has the interface, and no network.
+// of requests in flight is divided by [Upstream.Cap], a cool-down that one process has heard of is
+// passed on by [Upstream.Pause], and a rate that one has found by [Upstream.Expect]. What carries
+// all that between them, such as a database, is up to the program: this package has the interface,
+// and no network.
 //
 // # How many goroutines
 //
