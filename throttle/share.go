@@ -100,7 +100,7 @@ func (l *line) afterLocked(d time.Duration) time.Duration {
 // second is an error of measurement.
 func (l *line) slept(since time.Duration) bool { return l.asleep()-since >= time.Second }
 
-// freshLocked lets go of what is not ours any more, and reports whether the cap lets one in.
+// freshLocked drops slots and a cap that are out of date, and reports whether the cap lets one in.
 // Waiting reports whether callers wait. It requires that mu is held, and that there is a share.
 func (l *line) freshLocked(now time.Duration, waiting bool) bool {
 	s := l.mu.share

@@ -17,7 +17,7 @@ const (
 	// askAfter is when a Leaser is asked again that granted nothing and did not say when.
 	askAfter = time.Second
 
-	// atOnce is how soon a lease begins for which nobody else was in line.
+	// atOnce is how soon a lease begins if no other process was in line.
 	atOnce = 5 * time.Millisecond
 
 	// fading is the time over which the use of slots is averaged.
@@ -27,8 +27,8 @@ const (
 	mostSlots = 1 << 29
 )
 
-// slots are what is left of the leases of a [Leaser], and decide when it is asked for how many
-// more. They have no clock and no lock: instants are named by the caller, and do not go back.
+// slots holds the unused slots of a [Leaser]'s leases, and decides when it is asked for how many
+// more. It has no clock and no lock: instants are named by the caller, and do not go back.
 //
 // What is granted and not used is lost for all processes, and slots lie close together: a lease of
 // a hundred from a rate of 1,000 a second is over after 100 ms. So no more are asked for than
@@ -56,7 +56,7 @@ type slots struct {
 	unclaimed int64 // see BucketStats.Unclaimed
 }
 
-// A lot is what is left of one lease.
+// A lot is the rest of one lease.
 type lot struct {
 	next  time.Duration // the instant of the next slot
 	every time.Duration
@@ -113,7 +113,7 @@ func (s *slots) pass(now time.Duration, waiting bool) {
 	s.tidy(waiting)
 }
 
-// excuse is pass for a time in which nobody could go. It learns nothing of what is void.
+// excuse is pass for a time in which no caller could go. Void slots then teach nothing.
 func (s *slots) excuse(now time.Duration) {
 	s.lots = slices.DeleteFunc(s.lots, func(c *lot) bool {
 		c.void(now)

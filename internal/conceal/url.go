@@ -46,8 +46,8 @@ func maskTemplate(s string) string {
 	return maskTemplate(s[:at[0]]) + s[at[0]:at[1]] + maskTemplate(s[at[1]:])
 }
 
-// HeaderLine returns the line of a header without its value, unless that is one of those which say
-// what is sent or wanted, and are no secret; or [secret.Mask] if it is no such line.
+// HeaderLine returns the line of a header without its value, which it keeps only for standard
+// headers that have no secrets, such as Accept. If the line is no header, it returns [secret.Mask].
 func HeaderLine(line string) string {
 	name, value, ok := strings.Cut(line, ":")
 	switch {

@@ -38,9 +38,9 @@ type attachment struct {
 
 	// Of a limit of those in flight, with the Quota's lock held:
 	limited bool
-	may     int       // in flight, until it is told anew
+	may     int       // in flight, until the next answer
 	until   time.Time // how long that is good for
-	held    int       // what the server was last told that it may have, at the most
+	held    int       // the most that the server may take it to hold
 }
 
 // lifetime is for how long a part of what may be in flight is good without news. The others get it

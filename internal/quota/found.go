@@ -9,10 +9,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// find shares what the server of the requests was found to allow, while nobody has given a rate: a
-// process that begins need not search for it, all have as much, and one at a time looks for more.
+// find shares the rate that the upstream's server was found to allow, while no process gives one.
+// A process that begins need not search for it, all have an equal part, and one at a time looks for
+// more.
 //
-// A process with several upstreams has a server for each, mostly, and takes no part.
+// A process with several upstreams takes no part: mostly each of them is another server.
 func (q *Quota) find() {
 	all := q.attachments()
 	if len(all) != 1 || q.Settings().Rate > 0 {

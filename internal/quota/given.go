@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// compare is [State.Check] by what is known.
+// compare is State.Check of the latest state that this process knows.
 func (q *Quota) compare() (overruled bool, err error) {
 	q.mu.Lock()
 	s := State{Name: q.Name(), Settings: q.mu.view.settings, Given: q.mu.view.given}
@@ -39,8 +39,8 @@ func (s State) Check(ours Settings) (overruled bool, err error) {
 	return overruled, nil
 }
 
-// differs acts on settings that are new to this process: the server may have lost them, and have
-// been told of them by others. What only this process gives it has to be told again.
+// differs compares settings that are new to this process with its own: the server may have lost
+// them, and other processes may have set them. Those that only this process gives are set again.
 func (q *Quota) differs() {
 	if _, err := q.compare(); err != nil {
 		q.tell(Notice{Kind: Differs, Time: time.Now(), Err: err})

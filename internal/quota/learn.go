@@ -9,7 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// learn records what an answer says, and acts on what is new.
+// learn records an answer, and acts on its news.
 func (q *Quota) learn(a *answer, id string, sent time.Time) {
 	q.mu.Lock()
 	c, before := &q.mu.contact, q.mu.view

@@ -15,7 +15,7 @@ const (
 	Evicts                          // the server may drop the quota
 	Overruled                       // what the process and others gave is not in force
 	Differs                         // others gave something else, as was found too late
-	Paused                          // nobody sends anything for a time
+	Paused                          // all processes are paused
 	Resumed                         // a pause was ended early
 )
 

@@ -191,10 +191,10 @@ func (q *Quota) settle(ctx context.Context) error {
 // Name returns the quota's name.
 func (q *Quota) Name() string { return q.target.name }
 
-// String returns the URL without what is secret.
+// String returns the URL without its secrets.
 func (q *Quota) String() string { return q.target.String() }
 
-// Settings returns what is in force, as far as this process knows.
+// Settings returns the settings in force that this process knows.
 func (q *Quota) Settings() Settings {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -93,7 +93,7 @@ func Quota(n quota.Notice) string {
 	return Plain(n.Err)
 }
 
-// withoutQuota says what is done while the engine cannot be reached.
+// withoutQuota describes what a process does while Redis cannot be reached.
 func withoutQuota(n quota.Notice) string {
 	switch n.Down {
 	case quota.Stop:

@@ -19,7 +19,7 @@ const latest = 32
 // small it sends somewhat faster than that, which evens the shares out.
 //
 // That holds for windows that begin with all of their requests. In a token bucket, what is missing
-// says nothing of who took it.
+// says nothing of which client took it.
 type others struct {
 	windows bool // the server is seen to have windows
 	last    Allowance

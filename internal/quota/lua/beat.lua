@@ -40,8 +40,8 @@ if inflight <= 0 then
   return answerAll(out)
 end
 
--- Each gets what it wants, or else as much as any other; what nobody wants is divided too, so that
--- more is there at once. What does not divide goes round, so that nobody is left without for long.
+-- Each gets what it wants, or else as much as any other. The rest is divided, too, so that more is
+-- there at once. A remainder goes round, so that no host is without a permit for long.
 table.sort(names, function(a, b)
   if want[a] ~= want[b] then
     return want[a] < want[b]

@@ -1,6 +1,6 @@
--- Shares what hosts find of a rate that nobody gave. A host says by how much its own rate has
--- changed since it was told one, or what it has found where it was told none, and what it is. It is
--- told what each may have of all that is found, and whether it is the one that looks for more.
+-- Shares the rate that hosts find while none is given. The caller states the rate that it has found
+-- by itself, or else by how much its rate has changed since the last answer, and its rate. The answer
+-- has the rate of each host, and whether this one looks for more.
 local FIRST = 5000000   -- in which all may be finding their part of the same rate
 local KEEPS = 3600000000 -- what was found longer ago says nothing
 local SEEKS = 20000000  -- a host looks for more for so long, as long as others are there

@@ -31,7 +31,7 @@ local ahead = horizon / 2
 if start >= now + LINE * horizon + slack then
   return answer('0', '0', '0', text(start - now - horizon))
 end
--- A host that has spent what is to come lets others go first, unless the line would run dry.
+-- A host that is ahead of its share waits for the others, unless the line would run dry.
 if spent > now + ahead + slack and start > now + ahead / 2 then
   return answer('0', '0', '0', text(math.min(spent - ahead, start - ahead / 2) - now))
 end
