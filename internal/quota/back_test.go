@@ -63,13 +63,7 @@ func TestManyLeave(t *testing.T) {
 		var r record
 		ctx, stop := r.context(t)
 		defer stop()
-		var hosts []*Quota
-		for i := range 30 {
-			q, u := e.host(per(2)), upstream()
-			q.Attach(u)
-			r.saturate(ctx, i, 5, u)
-			hosts = append(hosts, q)
-		}
+		hosts := r.hosts(ctx, e, 30, 2, 5)
 		time.Sleep(time.Minute)
 		begin := time.Now()
 		for _, q := range hosts[:20] {

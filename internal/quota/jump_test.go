@@ -80,11 +80,7 @@ func TestClockSetRates(t *testing.T) {
 				var r record
 				ctx, stop := r.context(t)
 				defer stop()
-				for i := range c.hosts {
-					q, u := e.host(per(float64(c.rate))), upstream()
-					q.Attach(u)
-					r.saturate(ctx, i, 100, u)
-				}
+				r.hosts(ctx, e, c.hosts, float64(c.rate), 100)
 				time.Sleep(20 * time.Second)
 				begin := time.Now()
 				e.clock(c.by, 20*time.Second)

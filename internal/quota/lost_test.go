@@ -17,13 +17,7 @@ func TestFailover(t *testing.T) {
 		var r record
 		ctx, stop := r.context(t)
 		defer stop()
-		var hosts []*Quota
-		for i := range 4 {
-			q, u := e.host(per(100)), upstream()
-			q.Attach(u)
-			r.saturate(ctx, i, 50, u)
-			hosts = append(hosts, q)
-		}
+		hosts := r.hosts(ctx, e, 4, 100, 50)
 		time.Sleep(3 * time.Second)
 		begin := time.Now()
 		for range 5 {
@@ -65,13 +59,7 @@ func TestClose(t *testing.T) {
 		var r record
 		ctx, stop := r.context(t)
 		defer stop()
-		var hosts []*Quota
-		for i := range 4 {
-			q, u := e.host(per(100)), upstream()
-			q.Attach(u)
-			r.saturate(ctx, i, 50, u)
-			hosts = append(hosts, q)
-		}
+		hosts := r.hosts(ctx, e, 4, 100, 50)
 		time.Sleep(3 * time.Second)
 		test.OK(t, hosts[0].Close(context.Background()))
 		test.OK(t, hosts[0].Close(context.Background()))

@@ -41,6 +41,19 @@ func (r *record) add(host int) {
 	r.by[host]++
 }
 
+// hosts begins so many hosts of a quota with that rate, each with workers that send until ctx ends.
+func (r *record) hosts(
+	ctx context.Context, e *engine, n int, rate float64, workers int,
+) (all []*Quota) {
+	for i := range n {
+		q, u := e.host(per(rate)), upstream()
+		q.Attach(u)
+		r.saturate(ctx, i, workers, u)
+		all = append(all, q)
+	}
+	return all
+}
+
 // windows returns how many were sent in any time of a length, at least and at most, of those that
 // lie between two instants.
 func (r *record) windows(from, to time.Time, length time.Duration) (least, most int) {
@@ -120,13 +133,7 @@ func TestShares(t *testing.T) {
 				var r record
 				ctx, stop := r.context(t)
 				defer stop()
-				var all []*Quota
-				for i := range test.hosts {
-					q, u := e.host(per(float64(test.rate))), upstream()
-					q.Attach(u)
-					r.saturate(ctx, i, 100, u)
-					all = append(all, q)
-				}
+				all := r.hosts(ctx, e, test.hosts, float64(test.rate), 100)
 				length := time.Duration(test.seconds) * time.Second
 				time.Sleep(4 * time.Second)
 				from, before := time.Now(), make([]int64, len(all))
